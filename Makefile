@@ -1,0 +1,28 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both make .venv themselves.
+PYTHON ?= python3.11
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+
+.PHONY: demo test check clean
+
+demo: .venv/installed
+	$(BIN)/hale demo --out demo --overwrite
+
+test: check
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv demo site

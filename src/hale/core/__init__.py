@@ -1,0 +1,1 @@
+"""Types, geometry and the protocols; numpy and scipy only."""

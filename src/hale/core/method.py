@@ -1,0 +1,118 @@
+"""The contract: a method learns from a training set, the detector it returns scores any scan."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from hale.core.anomaly import AnomalyMap
+from hale.core.scan import Case, Scan, Space
+from hale.core.types import Image
+
+State = Mapping[str, np.ndarray]
+"""What was learnt, as named arrays: what safetensors can store."""
+
+
+class Supervision(StrEnum):
+    """What a method is allowed to see while it learns."""
+
+    NONE = "the scan itself"
+    HEALTHY = "healthy scans"
+    LESION_MASKS = "healthy scans and lesion masks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a method learns from. The pipeline fills only what its supervision grants."""
+
+    space: Space
+    healthy: Sequence[Scan] = ()
+    held_out: Sequence[Scan] = ()
+    """Healthy scans for early stopping."""
+    cases: Sequence[Case] = ()
+
+
+class Step(Protocol):
+    """One optimiser step of a run. Everything random in it derives from (seed, number) alone."""
+
+    number: int
+    """0, 1, 2, ... over the whole run, interruptions included."""
+    progress: float
+    """Share of the run that is behind: of the steps, or of the time budget if that is further."""
+
+    def draw(self, count: int, *, size: int) -> Any:
+        """Return this process's share of ``size`` indices below ``count``, drawn at random."""
+        ...
+
+    def descend(self, loss: Any) -> None:
+        """Backpropagate ``loss``, clip the gradient, step the optimiser, log the loss."""
+        ...
+
+
+class Run(Protocol):
+    """What a fit is given to work with: device, precision, seed, budget, a place for checkpoints.
+
+    The same visible loop runs on a CPU, a GPU or many nodes::
+
+        net, adam = run.setup(net, adam)
+        for step in run.steps(20_000, net=net, adam=adam):
+            x = slices[step.draw(len(slices), size=32)]
+            step.descend(loss(net(x), x))
+    """
+
+    device: str
+    precision: str
+    seed: int
+    folder: Path | None
+
+    def setup(self, net: Any, optimiser: Any) -> tuple[Any, Any]:
+        """Return both placed on the device, wrapped for precision and data parallelism."""
+        ...
+
+    def steps(self, total: int, **state: Any) -> Iterator[Step]:
+        """Yield the steps still to do; ``state`` (things with a ``state_dict``) is checkpointed."""
+        ...
+
+    def log(self, **figures: float) -> None:
+        """Record figures of the current step."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Something that has learnt what healthy looks like."""
+
+    def score(self, scan: Scan) -> AnomalyMap:
+        """Return the anomaly map of ``scan``. Pure: same scan, same map, whatever came before."""
+        ...
+
+    def state(self) -> State:
+        """Return what was learnt."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """Optional: a detector that can show what it holds for healthy."""
+
+    def reconstruct(self, scan: Scan, *, draw: int = 0, level: int | None = None) -> Image:
+        """Return the pseudo-healthy image; ``draw`` and ``level`` seed and set stochastic ones."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Hyper-parameters, and how to learn with them. Implement it as a frozen dataclass."""
+
+    supervision: ClassVar[Supervision]
+
+    def fit(self, training: Training, run: Run) -> Detector:
+        """Learn."""
+        ...
+
+    def restore(self, state: State, space: Space) -> Detector:
+        """Rebuild the detector whose ``state`` was saved."""
+        ...

@@ -1,0 +1,107 @@
+"""Scans: as they come (`RawScan`), ready to be scored (`Scan`), with known lesions (`Case`)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from hale.core.grid import Grid
+from hale.core.types import Image, Map, Mask
+
+
+class Contrast(StrEnum):
+    """What the scanner weighted, named as BIDS names the suffix (CT: the modality)."""
+
+    T1W = "T1w"
+    T2W = "T2w"
+    FLAIR = "FLAIR"
+    PDW = "PDw"
+    T1W_CE = "T1w-ce"
+    CT = "CT"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Space:
+    """What a model is bound to: which contrasts, on which grid."""
+
+    slots: tuple[tuple[Contrast, ...], ...]
+    """One per input channel: the contrasts that it accepts."""
+    grid: Grid
+
+    def accepts(self, contrasts: tuple[Contrast, ...]) -> bool:
+        """Say whether each channel's contrast is one that its slot accepts."""
+        return len(contrasts) == len(self.slots) and all(
+            contrast in slot for contrast, slot in zip(contrasts, self.slots, strict=True)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Volume:
+    """Values and where they are."""
+
+    values: Map
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not fill their grid."""
+        if self.values.shape != self.grid.shape:
+            msg = f"values are {self.values.shape}, the grid says {self.grid.shape}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """Where a raw scan came from, and what reading it had to repair."""
+
+    files: tuple[str, ...] = ()
+    sha256: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """One sentence per repair or doubt."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RawScan:
+    """One exam as the scanner wrote it: a volume per contrast, each on its own grid, RAS+."""
+
+    id: str
+    volumes: Mapping[Contrast, Volume]
+    brain: Mask | None = None
+    """A brain mask on the grid of the first volume, when the user gives one."""
+    source: Source = field(default_factory=Source)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scan:
+    """Co-registered contrasts of one exam on the model's grid, brain-extracted and normalised."""
+
+    id: str
+    space: Space
+    image: Image
+    brain: Mask
+
+    def __post_init__(self) -> None:
+        """Refuse a scan whose parts do not fit."""
+        expected = (len(self.space.slots), *self.space.grid.shape)
+        if self.image.shape != expected or self.brain.shape != expected[1:]:
+            msg = (
+                f"{self.id}: image is {self.image.shape}, brain {self.brain.shape},"
+                f" the space says {expected}"
+            )
+            raise ValueError(msg)
+
+    @property
+    def content(self) -> str:
+        """Return the SHA-256 of image and brain: what noise and caches are keyed by."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.image).tobytes())
+        digest.update(np.packbits(self.brain).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """A scan with its reference lesion mask. Only evaluation and supervised methods see one."""
+
+    scan: Scan
+    lesion: Mask

@@ -1,0 +1,1 @@
+"""Cohorts, phantoms and synthetic lesions."""

@@ -1,0 +1,1 @@
+"""Files: NIfTI, BIDS folders, the cache, model folders."""

@@ -1,0 +1,1 @@
+"""Metrics: functions on numpy arrays, usable without the rest."""

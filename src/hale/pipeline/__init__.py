@@ -1,0 +1,1 @@
+"""The jobs: fit, calibrate, detect, one scan or a cohort."""

@@ -1,0 +1,1 @@
+"""Post-processing of anomaly maps: pure functions on arrays."""

@@ -1,0 +1,60 @@
+"""What a recipe decides about preparation."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from hale.core.grid import Grid
+from hale.core.scan import Contrast
+
+
+class Mode(StrEnum):
+    """How much of the preparation is left to do."""
+
+    FULL = "full"
+    """A raw or brain-extracted exam anywhere in space: extract, correct, register, resample."""
+    GIVEN = "given"
+    """Brain-extracted and in the model's space already: only normalise."""
+
+
+class Normalisation(StrEnum):
+    """What becomes of intensities inside the brain."""
+
+    PERCENTILE = "percentile"
+    """Linear, ``low`` percentile to 0 and ``high`` percentile to 1."""
+    ROBUST_Z = "robust_z"
+    """Minus the median, over the robust spread (1.4826 x median absolute deviation)."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """Settings of the preparation; the `[prep]` table of a recipe."""
+
+    slots: tuple[tuple[Contrast, ...], ...] = ((Contrast.T1W,),)
+    """One per channel: the contrasts it accepts."""
+    mode: Mode = Mode.FULL
+    spacing_mm: float = 2.0
+    """Of the model grid, isotropic."""
+    shape: tuple[int, int, int] = (96, 96, 80)
+    """Of the model grid, voxels."""
+    centre_mm: tuple[float, float, float] = (0.0, -17.0, 5.0)
+    """Middle of the model grid in MNI152: the middle of the template's brain."""
+    bias: bool = True
+    """Correct the bias field (N4)."""
+    normalise: Normalisation = Normalisation.PERCENTILE
+    low: float = 1.0
+    high: float = 99.0
+    clip: bool = True
+    """Limit normalised intensities to [0, 1] (percentile only)."""
+    min_overlap: float = 0.85
+    """Dice of the registered brain with the template's below which registration has failed."""
+
+    @property
+    def grid(self) -> Grid:
+        """Return the model grid in template space."""
+        affine = np.diag([self.spacing_mm] * 3 + [1.0])
+        half = (np.array(self.shape) - 1) / 2 * self.spacing_mm
+        affine[:3, 3] = np.array(self.centre_mm) - half
+        return Grid(shape=self.shape, affine=affine)

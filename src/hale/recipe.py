@@ -1,0 +1,154 @@
+"""A recipe: everything that decides a result, in one TOML file."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from hale.calibration import Calibrating
+from hale.core.errors import Refused
+from hale.core.method import Method
+from hale.methods import METHODS, find
+from hale.post.settings import PostProcessing
+from hale.prep.settings import Preparation
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortSettings:
+    """Which scans a fit uses; the `[cohort]` table."""
+
+    held_out: float = 0.1
+    """Share of the fit subjects that the method may watch for early stopping."""
+    terms: str = "not stated"
+    """Licence or agreement of the training data; goes into the model card."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Which method, with which hyper-parameters, on which preparation."""
+
+    method: Method
+    method_name: str
+    cohort: CohortSettings = field(default_factory=CohortSettings)
+    prep: Preparation = field(default_factory=Preparation)
+    post: PostProcessing = field(default_factory=PostProcessing)
+    calibration: Calibrating = field(default_factory=Calibrating)
+    seed: int = 0
+    base: str | None = None
+    """A fitted model that the method builds on."""
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the recipe with every default written out, as plain TOML types."""
+        tables: dict[str, Any] = {"seed": self.seed}
+        if self.base is not None:
+            tables["base"] = self.base
+        tables["cohort"] = plain(self.cohort)
+        tables["prep"] = plain(self.prep)
+        tables["method"] = {"name": self.method_name, **plain(self.method)}
+        tables["post"] = plain(self.post)
+        tables["calibration"] = plain(self.calibration)
+        return tables
+
+
+SECTIONS: dict[str, type] = {
+    "cohort": CohortSettings,
+    "prep": Preparation,
+    "post": PostProcessing,
+    "calibration": Calibrating,
+}
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: A TOML file.
+        overrides: ``section.key=value`` settings that win over the file's; values are TOML, or
+            bare strings.
+
+    Raises:
+        Refused: Names the file and the unknown key or the value of the wrong type.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refused(str(path), "no such recipe", "`hale recipe` lists the bundled ones") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(str(path), f"cannot be read ({error})", "give a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Refused(str(path), f"is not TOML ({error})", "mend that line") from None
+    for override in overrides:
+        _override(table, override)
+    return build_recipe(table, where=str(path))
+
+
+def build_recipe(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+    """Check a recipe given as nested dictionaries.
+
+    Raises:
+        Refused: Names the unknown key or the value of the wrong type.
+    """
+    known = {*SECTIONS, "method", "seed", "base"}
+    for key in table:
+        if key not in known:
+            raise Refused(where, f"unknown key {key!r}", f"there are {', '.join(sorted(known))}")
+    values = dict(table.get("method", {}))
+    name = values.pop("name", None)
+    if name not in METHODS:
+        why = "names no method" if name is None else f"there is no method {name!r}"
+        raise Refused(where, why, f"set method.name to one of {', '.join(METHODS)}")
+    sections = {
+        key: _checked(cls, table.get(key, {}), f"{where}: [{key}]") for key, cls in SECTIONS.items()
+    }
+    return Recipe(
+        method=_checked(find(name), values, f"{where}: [method]"),
+        method_name=name,
+        seed=_checked(int, table.get("seed", 0), f"{where}: seed"),
+        base=_checked(str | None, table.get("base"), f"{where}: base"),
+        **sections,
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as TOML types: dictionaries, lists, strings, numbers; None is left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def _checked(cls: Any, values: Any, where: str) -> Any:
+    """Return ``values`` as an instance of ``cls``; the first thing that does not fit is named."""
+    if is_dataclass(cls):
+        cls.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    try:
+        return TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        remedy = "`hale recipe FILE` shows the keys and their types"
+        raise Refused(where, f"{key}: {first['msg'].lower()}".lstrip(": "), remedy) from None
+
+
+def _override(table: dict[str, Any], setting: str) -> None:
+    """Put ``section.key=value`` into ``table``."""
+    path, equals, text = setting.partition("=")
+    *sections, key = path.strip().split(".")
+    if not equals or not key:
+        raise Refused(f"--set {setting}", "is not section.key=value", "e.g. --set method.lr=1e-3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise Refused(f"--set {setting}", f"{section!r} is no table", "name a table's key")
+    table[key] = value

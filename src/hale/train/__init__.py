@@ -1,0 +1,1 @@
+"""Training: the Fabric-backed run, checkpoints, slices."""
