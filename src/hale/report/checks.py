@@ -1,0 +1,100 @@
+"""The pictures that show whether the preparation worked: brain extraction and registration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from hale.core.detection import Detection
+from hale.core.types import Map
+from hale.report.canvas import (
+    BRAIN_EDGE,
+    CONTOUR,
+    Colours,
+    Picture,
+    TileMask,
+    grey,
+    outline,
+    render,
+    stitch,
+)
+from hale.report.view import box, first_volume, frame_of, grey_window, plane_labels, planes
+
+CELL = (230, 200)
+"""Rows and columns that an axial plane gets."""
+
+
+def brain_check(detection: Detection) -> Picture:
+    """Return the whole head with the edge of the brain mask, three places in each plane."""
+    scan = first_volume(detection)
+    everything = np.ones(scan.grid.shape, bool)
+    frame = frame_of(scan.grid.spacing, everything, cell=CELL, margin_mm=0)
+    window = grey_window(scan.values, detection.brain)
+    low, high = box(detection.brain)
+    axes = planes(scan.grid)
+    tiles = []
+    for share in (0.25, 0.5, 0.75) if len(axes) > 1 else (0.5,):
+        for axis in axes:
+            index = round(low[axis] + share * (high[axis] - low[axis]))
+            edge = frame.cut_mask(detection.brain, axis, index)
+            tiles.append(
+                outline(grey(frame.cut(scan.values, axis, index), window), edge, BRAIN_EDGE)
+            )
+    return _picture(tiles, axes, "The scan with the edge of the extracted brain")
+
+
+def registration_check(template: Mapping[str, Any]) -> Picture | None:
+    """Return scan and template in a checkerboard, and the template's edges on the scan.
+
+    Args:
+        template: ``scan`` and ``template`` on the isotropic model grid, i j k or contrast i j k
+            (the first is shown). Anything else gives no picture.
+    """
+    if "scan" not in template or "template" not in template:
+        return None
+    scan, atlas = (_first_contrast(template[key]) for key in ("scan", "template"))
+    inside = atlas > 0
+    axes = [2] if atlas.shape[2] == 1 else [2, 1, 0]
+    frame = frame_of((1.0, 1.0, 1.0), inside, cell=CELL, margin_mm=4)
+    middle = [(first + last) // 2 for first, last in zip(*box(inside), strict=True)]
+    smooth = gaussian_filter(atlas, 0.7)
+    levels = np.percentile(smooth[inside], [5, 60]) if inside.any() else []
+    boards, edged = [], []
+    for axis in axes:
+        ours, theirs = (
+            grey(frame.cut(volume, axis, middle[axis]), grey_window(volume, volume > 0))
+            for volume in (scan, atlas)
+        )
+        boards.append(np.where(_checkerboard(ours.shape[:2])[..., None], ours, theirs))
+        shape = frame.cut(smooth, axis, middle[axis])
+        for level in levels:
+            ours = outline(ours, shape > level, CONTOUR)
+        edged.append(ours)
+    said = "Scan and template in a checkerboard, and the template's edges on the scan"
+    return _picture([*boards, *edged], axes, said)
+
+
+def _picture(tiles: list[Colours], axes: list[int], alt: str) -> Picture:
+    """Return ``tiles`` as a picture with one column per axis."""
+    canvas, corners = stitch(tiles, len(axes))
+    cell = max(tile.shape[0] for tile in tiles), max(tile.shape[1] for tile in tiles)
+    labels = [
+        label
+        for axis, corner in zip(axes, corners, strict=False)
+        for label in plane_labels(axis, corner, cell)
+    ]
+    return render(canvas, labels, alt)
+
+
+def _first_contrast(values: Any) -> Map:
+    """Return ``values`` as i j k in single precision."""
+    array = np.asarray(values, np.float32)
+    return array[0] if array.ndim == 4 else array
+
+
+def _checkerboard(size: tuple[int, int], square: int = 25) -> TileMask:
+    """Return True on the black fields of a checkerboard with ``square`` pixel wide fields."""
+    rows, columns = np.indices(size) // square
+    board: TileMask = (rows + columns) % 2 == 0
+    return board

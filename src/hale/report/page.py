@@ -1,0 +1,138 @@
+"""The page that a radiologist opens after `hale detect`: one HTML file, nothing beside it."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from hale.core.detection import Detection
+from hale.report.checks import brain_check, registration_check
+from hale.report.figure import closeup, comparison, mosaic
+from hale.report.view import first_volume, tilt
+from hale.report.words import (
+    INTENDED_USE,
+    components,
+    methods_paragraph,
+    p_value,
+    position,
+    verdict,
+    volume,
+)
+
+CLOSEUPS = 6
+"""The heaviest lesions are shown close up; all of them are in the table."""
+
+CHECKS = {
+    "brain_ml": "Brain volume",
+    "overlap_dice": "Overlap with the template's brain (Dice, 1 is perfect)",
+    "correlation": "Correlation with the template (1 is perfect)",
+}
+UNITS = {"ml": "ml", "mm": "mm", "deg": "°", "seconds": "s"}
+"""What the last part of a figure's name says about its unit."""
+
+RECORD = {
+    "date": "Date",
+    "command": "Command",
+    "hale": "hale version",
+    "method": "Method",
+    "reference": "Reference",
+    "recipe_name": "Recipe",
+    "model": "Model",
+    "model_sha256": "Model SHA-256",
+    "input_files": "Input",
+    "input_sha256": "Input SHA-256",
+    "precision": "Precision",
+    "seed": "Seed",
+    "versions": "Versions",
+}
+
+
+def write_report(detection: Detection, path: Path) -> None:
+    """Write the report of one scan to ``path``, a self-contained HTML file."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(position=position, p=p_value, volume=volume)
+    source = files("hale.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    path.write_text(environment.from_string(source).render(_content(detection)), encoding="utf-8")
+
+
+def _content(detection: Detection) -> dict[str, Any]:
+    """Return what the template's names stand for."""
+    shown = sorted(detection.lesions, key=lambda lesion: lesion.mass, reverse=True)[:CLOSEUPS]
+    grid = first_volume(detection).grid
+    return {
+        "detection": detection,
+        "verdict": verdict(detection),
+        "intended_use": INTENDED_USE,
+        "facts": list(_facts(detection)),
+        "contrast": next(iter(detection.contrasts)).value,
+        "tilt": tilt(grid),
+        "invalid": detection.validity is not None and not detection.validity.holds,
+        "mosaic": mosaic(detection),
+        "closeups": [(lesion, closeup(detection, lesion)) for lesion in shown],
+        "found": components(len(detection.lesions)),
+        "calibration": detection.calibration or {},
+        "comparison": comparison(detection),
+        "brain": brain_check(detection),
+        "registration": registration_check(detection.template),
+        "checks": [_check(name, value) for name, value in detection.checks.items()],
+        "methods": methods_paragraph(detection),
+        "record": list(_record(detection.provenance)),
+        "recipe": _recipe(detection.provenance.get("recipe")),
+    }
+
+
+def _facts(detection: Detection) -> Iterable[tuple[str, str]]:
+    """Yield what the header says about the scan."""
+    grid = first_volume(detection).grid
+    yield "Contrast", ", ".join(contrast.value for contrast in detection.contrasts)
+    yield "Voxels", " × ".join(str(length) for length in grid.shape)
+    yield "Voxel size", " × ".join(f"{mm:.2f}" for mm in grid.spacing) + " mm"
+    yield "Brain", f"{detection.brain.sum() * grid.voxel_ml:.0f} ml"
+    unit = "mean z" if detection.pvalue is not None else "mean score"
+    yield "Scan score", f"{detection.score:.3g} ({unit} of the top 1 % of the brain)"
+    for key, name in (("model", "Model"), ("date", "Date")):
+        if detection.provenance.get(key):
+            yield name, str(detection.provenance[key])
+
+
+def _check(name: str, value: float) -> tuple[str, str]:
+    """Return a figure of the preparation in words, and with its unit."""
+    words = name.split("_")
+    unit = UNITS.get(words[-1], "")
+    label = CHECKS.get(name) or " ".join(words[:-1] if unit else words).capitalize()
+    if math.isnan(value):
+        return label, "undefined"
+    figure = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return label, f"{figure} {unit}".strip()
+
+
+def _record(provenance: Mapping[str, Any]) -> Iterable[tuple[str, list[str]]]:
+    """Yield the rows of the provenance table, known ones first; the recipe stands elsewhere."""
+    rest = [key for key in provenance if key not in RECORD and key != "recipe"]
+    recipe = provenance.get("recipe")
+    for key in [*RECORD, *rest]:
+        value = provenance.get(key)
+        if key == "seed" and value is None and isinstance(recipe, Mapping):
+            value = recipe.get("seed")
+        if value is not None and value != "":
+            yield RECORD.get(key, key.replace("_", " ").capitalize()), _lines(value)
+
+
+def _lines(value: Any) -> list[str]:
+    """Return ``value`` as lines of text."""
+    if isinstance(value, Mapping):
+        return [f"{key} {item}" for key, item in value.items()]
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [str(item) for item in value]
+    return [str(value)]
+
+
+def _recipe(recipe: Any) -> str:
+    """Return the resolved recipe as indented text, empty without one."""
+    return json.dumps(recipe, indent=2, ensure_ascii=False, default=str) if recipe else ""

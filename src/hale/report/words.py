@@ -1,0 +1,177 @@
+"""What the report says: the verdict, the methods paragraph, numbers with their units."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hale.core.detection import Detection
+from hale.report.view import DIRECTIONS
+
+INTENDED_USE = "Research use only. Not a medical device; not for diagnosis."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One line, what it means, and how it is to be coloured."""
+
+    tone: str
+    """``flagged``, ``clear``, or ``open`` where nothing may be concluded."""
+    headline: str
+    meaning: str
+
+
+def verdict(detection: Detection) -> Verdict:
+    """Say what was found, in words that need no statistics."""
+    if detection.flagged is None:
+        return Verdict(
+            tone="open",
+            headline="Map and ranks only: this method is uncalibrated",
+            meaning="Brighter is more unusual within this scan. No healthy scans tell how unusual "
+            "is too unusual, so there are no components, no p-values and no verdict.",
+        )
+    told = detection.calibration or {}
+    alpha = float(told.get("alpha", math.nan))
+    healthy = f"{percent(1 - alpha)} of healthy scans" if alpha == alpha else "healthy scans"
+    valid = detection.validity is None or detection.validity.holds
+    if detection.flagged:
+        count = len(detection.lesions)
+        return Verdict(
+            tone="flagged" if valid else "open",
+            headline=f"Flagged: {components(count)} beyond what {healthy} show",
+            meaning="Each is a connected region so large and so unusual that nothing as heavy is "
+            f"expected anywhere in the brain in {healthy}. {_realised(told)}".strip(),
+        )
+    return Verdict(
+        tone="clear" if valid else "open",
+        headline=f"Not flagged at alpha = {alpha:g}" if alpha == alpha else "Not flagged",
+        meaning=f"No connected region is heavier than what {healthy} show. "
+        "That does not make the scan normal: small or faint findings stay below this line. "
+        f"{_realised(told)}".strip(),
+    )
+
+
+def _realised(told: Mapping[str, Any]) -> str:
+    """Return how often healthy scans are really flagged with this calibration set."""
+    low, high = told.get("rate_interval") or (None, None)
+    if low is None or high is None:
+        return ""
+    source = f" ({told['n_scans']} healthy scans)" if "n_scans" in told else ""
+    return (
+        f"With this calibration{source}, between {100 * low:.0f} and {percent(high)} of healthy "
+        "scans are flagged (95 % interval)."
+    )
+
+
+def methods_paragraph(detection: Detection) -> str:
+    """Return how the result came about, as a paper would put it, from the run's record."""
+    record = detection.provenance
+    recipe = record.get("recipe")
+    recipe = recipe if isinstance(recipe, Mapping) else {}
+    contrasts = " and ".join(contrast.value for contrast in detection.contrasts)
+    tool = f"hale {record['hale']}" if record.get("hale") else "hale"
+    method = str(record.get("method") or "a method that the record does not name")
+    cited = f" [{record['reference']}]" if record.get("reference") else ""
+    model = f", model {record['model']}" if record.get("model") else ""
+    sentences = [
+        f"The {contrasts} scan was scored by {method}{cited} with {tool}{model}.",
+        *_preparation(recipe.get("prep")),
+        *_post_processing(recipe.get("post")),
+        "The map was resampled onto the scan's own grid.",
+        *_calibration(detection),
+    ]
+    return " ".join(sentences)
+
+
+def _preparation(prep: Any) -> list[str]:
+    """Return what was done to the scan before it was scored."""
+    if not isinstance(prep, Mapping):
+        return []
+    done = "It came brain-extracted and in the model's space"
+    if prep.get("mode", "full") == "full":
+        steps = ["The brain was extracted"]
+        steps += ["the bias field corrected (N4)"] if prep.get("bias") else []
+        steps.append("the scan registered to MNI152")
+        if "spacing_mm" in prep:
+            steps.append(f"and resampled to {prep['spacing_mm']:g} mm")
+        done = ", ".join(steps)
+    match prep.get("normalise"):
+        case "percentile":
+            low, high = prep.get("low", 1), prep.get("high", 99)
+            limited = ", limited to that range" if prep.get("clip") else ""
+            scaled = f"from their {low:g} to their {high:g} percentile onto 0 to 1{limited}"
+            return [f"{done}; intensities in the brain were scaled {scaled}."]
+        case "robust_z":
+            return [f"{done}; intensities were centred on the brain's median over its spread."]
+    return [f"{done}."]
+
+
+def _post_processing(post: Any) -> list[str]:
+    """Return what was done to the map before it was calibrated."""
+    if not isinstance(post, Mapping):
+        return []
+    steps = []
+    if post.get("erode"):
+        steps.append(f"cleared of a rim {post['erode']} voxels wide")
+    if post.get("smooth_mm"):
+        steps.append(f"smoothed inside the brain ({post['smooth_mm']:g} mm FWHM)")
+    if post.get("median"):
+        steps.append(f"median-filtered ({post['median']} voxels wide)")
+    return [f"The anomaly map was {', '.join(steps)}."] if steps else []
+
+
+def _calibration(detection: Detection) -> list[str]:
+    """Return what the figures rest on."""
+    told = detection.calibration
+    if told is None or detection.pvalue is None:
+        return [
+            "The method carries no calibration: its score has a scale of its own and orders the "
+            "voxels of this scan only."
+        ]
+    scans = f"{told.get('n_scans', 'the')} healthy scans that the fit did not see"
+    voxels = f" ({told['n_voxels']:,} voxels)" if isinstance(told.get("n_voxels"), int) else ""
+    sentences = [
+        "It was standardised voxel by voxel to z, how far it is from healthy brains there.",
+        f"A voxel's p-value is the share of brain voxels of {scans}{voxels} that reach its z; "
+        "voxel p-values are not corrected for multiplicity.",
+    ]
+    if "z0" in told and "alpha" in told:
+        sentences.append(
+            f"Voxels with z of {told['z0']:g} or more form 26-connected components; a component's "
+            "mass, the sum of z above that line times the voxel volume, is compared with the "
+            "heaviest component of each of these scans (split conformal prediction), and the "
+            f"component is kept if its p-value is at most alpha = {told['alpha']:g}. Of new "
+            f"healthy scans like these, at most {percent(told['alpha'])} are flagged on average "
+            "over calibration sets."
+        )
+    return [*sentences, *filter(None, [_realised(told)])]
+
+
+def components(count: int) -> str:
+    """Return ``1 component``, ``2 components``."""
+    return f"{count} component" if count == 1 else f"{count} components"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage of at most two figures' worth of noise, e.g. ``90 %``."""
+    return f"{100 * share:.3g} %"
+
+
+def position(mm: Sequence[float] | None) -> str:
+    """Return a position with its directions, e.g. ``L 32.1, A 10.0, S 45.2 mm``."""
+    if mm is None:
+        return "–"
+    named = (
+        f"{names[value < 0]} {abs(value):.1f}" for names, value in zip(DIRECTIONS, mm, strict=True)
+    )
+    return ", ".join(named) + " mm"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with two figures."""
+    return "undefined" if math.isnan(p) else f"{p:.2g}"
+
+
+def volume(ml: float) -> str:
+    """Return a volume, small ones with more places."""
+    return f"{ml:.2f} ml" if ml < 10 else f"{ml:.1f} ml"
