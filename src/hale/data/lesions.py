@@ -1,0 +1,225 @@
+"""Synthetic lesions: known anomalies of chosen size and contrast, planted in healthy scans.
+
+The change is flat inside and falls linearly over `EDGE_MM` across the border; the reference mask is
+where at least half of it is added. Its unit is the standard deviation of the *local tissue*: of the
+unchanged intensities of all brain voxels in the lesion and within `LOCAL_MM` of it, whatever tissue
+they belong to. That holds on raw and on normalised images, under a bias field, for any contrast.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy.ndimage import distance_transform_edt, find_objects, label, map_coordinates
+
+from hale.core.errors import Refused
+from hale.core.grid import Grid
+from hale.core.types import Map, Mask
+
+EDGE_MM = 2.0
+"""Width of the soft edge: from the full change to none."""
+LOCAL_MM = 10.0
+"""How far around the lesion its local tissue reaches."""
+TRIES = 300
+"""Places that are tried before a shape is said not to fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionSpec:
+    """What to plant."""
+
+    volume_ml: float
+    """Volume of the reference mask, met to a voxel."""
+    contrast_sd: float
+    """Change inside, in standard deviations of the local tissue; negative is darker."""
+    shape: Path | None = None
+    """None for a sphere; a NIfTI mask, or a folder of them from which the seed picks one.
+
+    Of a mask the largest 26-connected component is used, scaled to the volume.
+    """
+
+    def __post_init__(self) -> None:
+        """Refuse a lesion of no size."""
+        if not self.volume_ml > 0 or not np.isfinite(self.contrast_sd):
+            raise Refused(f"lesion of {self.volume_ml} ml, {self.contrast_sd} SD",
+                          "it has no size or no contrast", "give a volume above 0 ml")  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.volume_ml:g} ml {self.contrast_sd:+g} SD"
+
+
+TABLE = tuple(
+    LesionSpec(volume_ml=volume_ml, contrast_sd=contrast_sd)
+    for volume_ml, contrast_sd in product((0.5, 4.0, 15.0), (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0))
+)
+"""The cells that are always reported together: below 1, 1 to 10, above 10 ml; -3 to +3 SD."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """A shape about its deepest inner point, at a given volume."""
+
+    radius_mm: float
+    """Of the largest ball inside."""
+    reach_mm: float
+    """Distance from the deepest point to the farthest."""
+    depth_mm: np.ndarray | None = None
+    """Signed distance to the border on a lattice, negative inside; None for a ball."""
+    origin: np.ndarray | None = None
+    """The deepest point, in lattice indices (3,)."""
+    step_mm: np.ndarray | None = None
+    """Spacing of the lattice (3,)."""
+
+    def distance(self, offset_mm: np.ndarray) -> np.ndarray:
+        """Return the signed distance (mm, negative inside) of offsets ``(n, 3)``, mm."""
+        if self.depth_mm is None or self.origin is None or self.step_mm is None:
+            ball: np.ndarray = np.linalg.norm(offset_mm, axis=1) - self.radius_mm
+            return ball
+        at = (offset_mm / self.step_mm + self.origin).T
+        outside: np.ndarray = map_coordinates(self.depth_mm, at, order=1, mode="nearest")
+        outside += 1e-4 * np.linalg.norm(offset_mm, axis=1)  # no ties along flat sides
+        return outside
+
+
+def plant(image: Map, brain: Mask, grid: Grid, lesion: LesionSpec, seed: int) -> tuple[Map, Mask]:
+    """Return ``image`` with a lesion in it, and the lesion's mask.
+
+    Args:
+        image: Intensities, raw or prepared.
+        brain: Where a lesion may be.
+        grid: Where the voxels of both are; any spacing and orientation.
+        lesion: What to plant.
+        seed: Decides shape and place. Lesions that differ in contrast only share both.
+
+    The mask lies wholly inside the brain, nothing changes outside it, and no voxel becomes darker
+    than the brain's darkest, so that a magnitude image stays one: there a strong negative change
+    falls short of its contrast.
+
+    Raises:
+        Refused: The lesion does not fit the brain or the voxels, or the tissue there is uniform.
+    """
+    rng = np.random.default_rng(seed)
+    solid = _ball(lesion.volume_ml) if lesion.shape is None else _real(lesion, rng)
+    index, depth = _place(brain, grid, lesion, solid, rng)
+    where = tuple(index.T)
+    mask = np.zeros(grid.shape, bool)
+    mask[tuple(index[depth <= 0].T)] = True
+    spread = float(image[local_tissue(mask, brain, grid)].std())
+    if spread == 0:
+        raise Refused(str(lesion), "the image is uniform there", "plant it in a real image")
+    share = np.clip(0.5 - depth / EDGE_MM, 0, 1) * brain[where]
+    darkest = image[brain].min()
+    changed = image.copy()
+    raised = image[where] + share * lesion.contrast_sd * spread
+    changed[where] = np.where(share > 0, np.maximum(raised, np.minimum(darkest, image[where])),
+                              image[where])  # fmt: skip
+    return changed, mask
+
+
+def local_tissue(mask: Mask, brain: Mask, grid: Grid) -> Mask:
+    """Return the brain voxels in ``mask`` or within `LOCAL_MM` of it."""
+    margin = np.ceil(LOCAL_MM / np.array(grid.spacing)).astype(int)
+    inside = np.argwhere(mask)
+    low = np.maximum(inside.min(axis=0) - margin, 0)
+    high = inside.max(axis=0) + margin + 1
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    near = np.zeros_like(brain)
+    near[box] = distance_transform_edt(~mask[box], sampling=grid.spacing) <= LOCAL_MM
+    near &= brain
+    return near
+
+
+def _place(
+    brain: Mask, grid: Grid, lesion: LesionSpec, solid: Solid, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return voxels about a random place that fits ``(n, 3)`` and their distance to the border."""
+    count = round(lesion.volume_ml / grid.voxel_ml)
+    if count < 1:
+        raise Refused(str(lesion), f"a voxel is {grid.voxel_ml:.2g} ml", "plant a larger one")
+    deep = _deep(brain, grid, solid.radius_mm)
+    for centre in rng.permutation(deep)[:TRIES]:
+        index, depth = _around(centre, rng.uniform(-0.5, 0.5, 3), grid, solid)
+        if len(depth) < count:
+            continue
+        # The border moves by a fraction of a voxel, so that sampling does not change the volume.
+        level = np.partition(depth, count - 1)[count - 1]
+        inside = index[depth <= level]
+        fits = bool(((inside >= 0) & (inside < grid.shape)).all())
+        if fits and abs(level) <= max(grid.spacing) / 2 and brain[tuple(inside.T)].all():
+            on_grid = ((index >= 0) & (index < grid.shape)).all(axis=1)
+            return index[on_grid], (depth - level)[on_grid]
+    raise Refused(str(lesion), "it fits nowhere in this brain", "plant a smaller one")
+
+
+def _deep(brain: Mask, grid: Grid, radius_mm: float) -> np.ndarray:
+    """Return the brain voxels ``(n, 3)`` at least ``radius_mm`` from its border."""
+    if not brain.any():
+        return np.empty((0, 3), int)
+    low = np.argwhere(brain).min(axis=0)
+    high = np.argwhere(brain).max(axis=0) + 1
+    block = np.pad(brain[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], 1)
+    depth_mm = distance_transform_edt(block, sampling=grid.spacing)
+    deep: np.ndarray = np.argwhere(depth_mm >= radius_mm) + low - 1
+    return deep
+
+
+def _around(
+    centre: np.ndarray, shift: np.ndarray, grid: Grid, solid: Solid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the voxels about ``centre`` + ``shift`` (voxels) and their distance to the border."""
+    reach = np.ceil((solid.reach_mm + EDGE_MM) / np.array(grid.spacing)).astype(int) + 1
+    offset = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1)
+    offset = offset.reshape(-1, 3)
+    return centre + offset, solid.distance((offset - shift) @ grid.affine[:3, :3].T)
+
+
+def _ball(volume_ml: float) -> Solid:
+    radius_mm = float((volume_ml * 1000 * 3 / 4 / np.pi) ** (1 / 3))
+    return Solid(radius_mm=radius_mm, reach_mm=radius_mm)
+
+
+def _real(lesion: LesionSpec, rng: np.random.Generator) -> Solid:
+    """Return a real shape at the wanted volume: of those that need not be halved or doubled."""
+    found = [path for path in [lesion.shape] if path is not None and path.is_file()]
+    if lesion.shape is not None and lesion.shape.is_dir():
+        found = sorted([*lesion.shape.rglob("*.nii.gz"), *lesion.shape.rglob("*.nii")])
+    if not found:
+        raise Refused(str(lesion.shape), "no lesion mask is there", "name a NIfTI file or folder")
+    candidates = []
+    for number in rng.permutation(len(found)):
+        mask, step_mm = _shape(found[number])
+        scale = float(lesion.volume_ml * 1000 / (mask.sum() * np.prod(step_mm))) ** (1 / 3)
+        candidates.append((abs(np.log(scale)), scale, int(number)))
+        if 0.5 <= scale <= 2:
+            break
+    _, scale, number = min(candidates)
+    return _solid(*_shape(found[number]), scale)
+
+
+@lru_cache(maxsize=256)
+def _shape(path: Path) -> tuple[Mask, np.ndarray]:
+    """Return the largest component in the file, cut out, RAS+, and the voxel size (3,), mm."""
+    image = nib.as_closest_canonical(nib.load(path))
+    pieces, count = label(np.asarray(image.dataobj).squeeze() > 0, np.ones((3, 3, 3)))
+    if count == 0:
+        raise Refused(str(path), "the mask is empty", "take it out of the shapes")
+    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    piece = pieces == largest
+    box = find_objects(pieces)[largest - 1]
+    return piece[box], np.linalg.norm(image.affine[:3, :3], axis=0)
+
+
+def _solid(mask: Mask, spacing: np.ndarray, scale: float) -> Solid:
+    step_mm = spacing * scale
+    # Beyond the margin the distance counts as the margin's: more than edge and shift ever need.
+    padded = np.pad(mask, [(n, n) for n in np.ceil(8 / step_mm).astype(int)])
+    inner = distance_transform_edt(padded, sampling=step_mm)
+    outer = distance_transform_edt(~padded, sampling=step_mm)
+    half = step_mm.mean() / 2  # the border runs between two centres
+    depth_mm = np.where(padded, half - inner, outer - half)
+    origin = np.array(np.unravel_index(np.argmin(depth_mm), depth_mm.shape), float)
+    reach = np.linalg.norm((np.argwhere(padded) - origin) * step_mm, axis=1).max()
+    return Solid(float(-depth_mm.min()), float(reach), depth_mm, origin, step_mm)
