@@ -35,13 +35,41 @@ class Training:
     cases: Sequence[Case] = ()
 
 
+class Device(StrEnum):
+    """Where tensors live."""
+
+    AUTO = "auto"
+    """The first accelerator if there is one."""
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """Which arithmetic networks are run in."""
+
+    AUTO = "auto"
+    """``BF16`` on an accelerator and on a processor that computes in bfloat16, else ``FULL``."""
+    FULL = "32"
+    BF16 = "bf16-mixed"
+    """Convolutions and matrix products in bfloat16, weights and sums in float32."""
+
+
+@runtime_checkable
 class Step(Protocol):
-    """One optimiser step of a run. Everything random in it derives from (seed, number) alone."""
+    """One optimiser step of a run. Everything random in it derives from (seed, number) alone.
+
+    The global generator of torch is seeded before each step too, so dropout obeys the same rule.
+    """
 
     number: int
     """0, 1, 2, ... over the whole run, interruptions included."""
     progress: float
     """Share of the run that is behind: of the steps, or of the time budget if that is further."""
+    generator: Any
+    """For noise (``torch.randn(..., generator=step.generator)``); on the CPU, whatever the device.
+
+    Each process of a parallel run has its own.
+    """
 
     def draw(self, count: int, *, size: int) -> Any:
         """Return this process's share of ``size`` indices below ``count``, drawn at random."""
@@ -52,11 +80,13 @@ class Step(Protocol):
         ...
 
 
+@runtime_checkable
 class Run(Protocol):
     """What a fit is given to work with: device, precision, seed, budget, a place for checkpoints.
 
     The same visible loop runs on a CPU, a GPU or many nodes::
 
+        torch.manual_seed(run.seed)  # initial weights
         net, adam = run.setup(net, adam)
         for step in run.steps(20_000, net=net, adam=adam):
             x = slices[step.draw(len(slices), size=32)]
@@ -64,7 +94,9 @@ class Run(Protocol):
     """
 
     device: str
-    precision: str
+    """What torch calls it: ``cpu`` or ``cuda:0``."""
+    precision: Precision
+    """``FULL`` or ``BF16``: ``AUTO`` has been resolved."""
     seed: int
     folder: Path | None
 
@@ -73,7 +105,11 @@ class Run(Protocol):
         ...
 
     def steps(self, total: int, **state: Any) -> Iterator[Step]:
-        """Yield the steps still to do; ``state`` (things with a ``state_dict``) is checkpointed."""
+        """Yield the steps still to do; ``state`` (things with a ``state_dict``) is checkpointed.
+
+        A fit loops over it once, to the end; what happens inside the loop's body is undone by an
+        interruption and done again, the same, after it.
+        """
         ...
 
     def log(self, **figures: float) -> None:
@@ -104,6 +140,26 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
+class Placed(Protocol):
+    """Optional: a detector whose arithmetic depends on where it runs.
+
+    It is a frozen dataclass; ``dataclasses.replace(detector, device=..., precision=...)`` gives the
+    same detector elsewhere. `Method.fit` returns it as the run was, `Method.restore` on the CPU in
+    full precision. Score in the precision of the calibration: another one moves the null.
+    """
+
+    @property
+    def device(self) -> str:
+        """Return what torch calls it: ``cpu`` or ``cuda:0``."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """Return ``FULL`` or ``BF16``."""
+        ...
+
+
+@runtime_checkable
 class Method(Protocol):
     """Hyper-parameters, and how to learn with them. Implement it as a frozen dataclass."""
 
@@ -114,5 +170,5 @@ class Method(Protocol):
         ...
 
     def restore(self, state: State, space: Space) -> Detector:
-        """Rebuild the detector whose ``state`` was saved."""
+        """Rebuild the detector whose ``state`` was saved; refuse a state that is not its own."""
         ...

@@ -1,0 +1,64 @@
+"""Layers that several networks share."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def padded(x: Float[Tensor, "b c i j"], multiple: int) -> Float[Tensor, "b c _ _"]:
+    """Return ``x`` with zeros after its last rows and columns, up to a multiple in both.
+
+    A network that halves its input pads it here and crops its output to the size that came, so
+    that nothing around it minds the size of a slice: 157 x 189 becomes 160 x 192 and returns.
+    """
+    i, j = x.shape[-2:]
+    return F.pad(x, (0, -j % multiple, 0, -i % multiple))
+
+
+def middle_divisor(number: int) -> int:
+    """Return the middle one of the divisors of ``number``, the larger of two: 8 for 64."""
+    divisors = [d for d in range(1, number + 1) if number % d == 0]
+    return divisors[len(divisors) // 2]
+
+
+class StandardisedConv2d(nn.Conv2d):
+    """A convolution whose filters have mean 0 and spread 1.
+
+    Reference: Qiao et al. 2019, "Micro-batch training with batch-channel normalization and weight
+    standardization", arXiv:1903.10520; 1e-5 is added to the unbiased standard deviation.
+    """
+
+    def forward(self, x: Float[Tensor, "b c i j"]) -> Float[Tensor, "b d _ _"]:
+        """Convolve with the standardised filters."""
+        mean = self.weight.mean((1, 2, 3), keepdim=True)
+        std = self.weight.std((1, 2, 3), keepdim=True)
+        y: Tensor = self._conv_forward(x, (self.weight - mean) / (std + 1e-5), self.bias)
+        return y
+
+
+class Block(nn.Sequential):
+    """Twice: reflect 1, standardised 3x3 convolution, Swish, GroupNorm. The size stays.
+
+    Activation comes before the norm, as in Kascenas et al. 2022 (PMLR 172, kascenas22a).
+    """
+
+    def __init__(self, come: int, go: int) -> None:
+        layers: list[nn.Module] = []
+        for channels in (come, go):
+            conv = StandardisedConv2d(channels, go, 3, padding=1, padding_mode="reflect")
+            layers += [conv, nn.SiLU(), nn.GroupNorm(middle_divisor(go), go)]
+        super().__init__(*layers)
+
+
+def parameters(net: nn.Module) -> int:
+    """Return how many numbers ``net`` learns."""
+    return sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+def to_channels_last(net: nn.Module, device: str | torch.device) -> nn.Module:
+    """Move ``net``, in place, to ``device`` and to the memory layout that convolutions like."""
+    # one call per change: torch types neither as accepting both
+    net.to(device)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net

@@ -1,0 +1,206 @@
+"""What every method owes. Parametrised over the registry: a new line there is tested here."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+from sklearn.metrics import average_precision_score
+
+from hale.core.errors import Refused
+from hale.core.method import (
+    Detector,
+    Method,
+    Placed,
+    Precision,
+    Reconstructs,
+    Supervision,
+    Training,
+)
+from hale.core.scan import Case, Scan
+from hale.methods import METHODS
+from hale.recipe import build_recipe
+from hale.train.run import FabricRun
+
+TINY: dict[str, dict[str, Any]] = {
+    "ae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "validate_every": 20},
+    "dae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
+}
+"""Hyper-parameters that make a method fit in a second; {} for one that does anyway."""
+
+THERE = [name for name, place in METHODS.items() if find_spec(place.partition(":")[0])]
+
+
+@dataclass
+class Fitted:
+    name: str
+    method: Method
+    detector: Detector
+
+
+def build(name: str, **changes: Any) -> Method:
+    return build_recipe({"method": {"name": name, **TINY.get(name, {}), **changes}}).method
+
+
+def fit(method: Method, healthy: Sequence[Scan], held_out: Sequence[Scan], labelled) -> Detector:
+    """Fit on no more than the supervision grants."""
+    grants = method.supervision
+    seen = grants is not Supervision.NONE
+    training = Training(
+        space=healthy[0].space,
+        healthy=healthy if seen else (),
+        held_out=held_out if seen else (),
+        cases=labelled if grants is Supervision.LESION_MASKS else (),
+    )
+    return method.fit(training, FabricRun(device="cpu", precision=Precision.FULL))
+
+
+@pytest.fixture(scope="module", params=THERE)
+def fitted(request: pytest.FixtureRequest, healthy, held_out, labelled) -> Fitted:
+    method = build(request.param)
+    return Fitted(request.param, method, fit(method, healthy, held_out, labelled))
+
+
+def test_obeys_the_protocols(fitted: Fitted):
+    assert isinstance(fitted.method, Method)
+    assert isinstance(fitted.detector, Detector)
+
+
+def test_is_a_frozen_dataclass_that_says_what_it_sees(fitted: Fitted):
+    assert is_dataclass(fitted.method)
+    assert type(fitted.method).__dataclass_params__.frozen
+    assert isinstance(fitted.method.supervision, Supervision)
+
+
+def test_says_what_it_is_and_where_it_comes_from(fitted: Fitted):
+    assert type(fitted.method).__doc__
+    page = sys.modules[type(fitted.method).__module__].__doc__ or ""
+    assert any(mark in page for mark in ("http", "doi", "DOI", "arXiv"))
+
+
+def test_default_hyper_parameters_are_a_recipe(fitted: Fitted):
+    default = build_recipe({"method": {"name": fitted.name}})
+    assert default.resolved()["method"]["name"] == fitted.name
+
+
+def test_an_unknown_hyper_parameter_is_refused(fitted: Fitted):
+    with pytest.raises(Refused, match="colour"):
+        build(fitted.name, colour="blue")
+
+
+def test_a_hyper_parameter_of_the_wrong_type_is_refused(fitted: Fitted):
+    for field in fields(fitted.method):
+        with pytest.raises(Refused, match=field.name):
+            build(fitted.name, **{field.name: {"no": "number"}})
+
+
+def test_map_has_the_grid_and_the_brain_of_the_scan(fitted: Fitted, ill: Case):
+    found = fitted.detector.score(ill.scan)
+    assert found.values.shape == ill.scan.brain.shape
+    assert found.values.dtype == np.float32
+    np.testing.assert_array_equal(found.brain, ill.scan.brain)
+
+
+def test_is_zero_outside_the_brain(fitted: Fitted, ill: Case):
+    assert not fitted.detector.score(ill.scan).values[~ill.scan.brain].any()
+
+
+def test_is_never_negative_and_always_finite(fitted: Fitted, ill: Case):
+    values = fitted.detector.score(ill.scan).values
+    assert np.isfinite(values).all()
+    assert values.min() >= 0
+
+
+def test_is_not_the_same_everywhere(fitted: Fitted, ill: Case):
+    assert np.ptp(fitted.detector.score(ill.scan).values[ill.scan.brain]) > 0
+
+
+def test_same_scan_same_map_alone_and_after_others(fitted: Fitted, ill: Case, healthy):
+    first = fitted.detector.score(ill.scan).values.copy()
+    fitted.detector.score(healthy[0])
+    np.testing.assert_array_equal(fitted.detector.score(ill.scan).values, first)
+
+
+def test_leaves_the_scan_alone(fitted: Fitted, ill: Case):
+    image, brain = ill.scan.image.copy(), ill.scan.brain.copy()
+    fitted.detector.score(ill.scan)
+    np.testing.assert_array_equal(ill.scan.image, image)
+    np.testing.assert_array_equal(ill.scan.brain, brain)
+
+
+def test_does_not_look_at_the_name(fitted: Fitted, ill: Case):
+    scan = ill.scan
+    renamed = Scan(id="other", space=scan.space, image=scan.image, brain=scan.brain)
+    np.testing.assert_array_equal(
+        fitted.detector.score(renamed).values, fitted.detector.score(scan).values
+    )
+
+
+def test_finds_a_lesion_better_than_chance(fitted: Fitted, ill: Case):
+    values = fitted.detector.score(ill.scan).values
+    chance = ill.lesion.sum() / ill.scan.brain.sum()
+    brain = ill.scan.brain
+    assert average_precision_score(ill.lesion[brain], values[brain]) > 5 * chance
+
+
+def test_fits_the_same_twice(fitted: Fitted, ill: Case, healthy, held_out, labelled):
+    again = fit(fitted.method, healthy, held_out, labelled)
+    same_states(again.state(), fitted.detector.state())
+    same_maps(again, fitted.detector, ill.scan)
+
+
+def test_survives_its_state(fitted: Fitted, ill: Case):
+    data = save({name: np.asarray(array) for name, array in fitted.detector.state().items()})
+    again = fitted.method.restore(load(data), ill.scan.space)
+    same_maps(again, fitted.detector, ill.scan)
+
+
+def test_state_is_plain_arrays(fitted: Fitted):
+    for array in fitted.detector.state().values():
+        assert isinstance(array, np.ndarray)
+        assert array.dtype == np.float32
+        assert np.isfinite(array).all()
+
+
+def test_a_state_that_is_not_its_own_is_refused(fitted: Fitted, ill: Case):
+    state = dict(fitted.detector.state())
+    if not state:
+        pytest.skip("learns nothing")
+    with pytest.raises(Refused):
+        fitted.method.restore({**state, "stranger": np.zeros(1, np.float32)}, ill.scan.space)
+    state.popitem()
+    with pytest.raises(Refused):
+        fitted.method.restore(state, ill.scan.space)
+
+
+def test_pseudo_healthy_is_an_image_of_the_scan(fitted: Fitted, ill: Case):
+    if not isinstance(fitted.detector, Reconstructs):
+        pytest.skip("reconstructs nothing")
+    image = fitted.detector.reconstruct(ill.scan)
+    assert image.shape == ill.scan.image.shape
+    shown = fitted.detector.score(ill.scan).pseudo_healthy
+    assert shown is not None
+    np.testing.assert_array_equal(shown, image)
+
+
+def test_runs_where_it_was_fitted_and_is_restored_in_full_precision(fitted: Fitted, ill: Case):
+    if not isinstance(fitted.detector, Placed):
+        pytest.skip("runs no network")
+    assert (fitted.detector.device, fitted.detector.precision) == ("cpu", Precision.FULL)
+    again = fitted.method.restore(fitted.detector.state(), ill.scan.space)
+    assert isinstance(again, Placed)
+    assert (again.device, again.precision) == ("cpu", Precision.FULL)
+
+
+def same_maps(a: Detector, b: Detector, scan: Scan) -> None:
+    np.testing.assert_array_equal(a.score(scan).values, b.score(scan).values)
+
+
+def same_states(a, b) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name])
