@@ -1,0 +1,112 @@
+"""Lesion-wise figures: how many lesions are found, how many findings are none.
+
+A lesion is a 26-connected component of the reference. It is *detected* when at least 10 % of its
+voxels are marked; a component of the found mask is *false* when none of its voxels is lesion. Count
+each scan with `count`, then ask for recall, precision and F1 of the lot.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.ndimage import label
+
+MIN_OVERLAP = 0.1
+"""Share of a lesion's voxels that must be marked for it to count as detected."""
+
+
+class SizeBin(StrEnum):
+    """Lesion volume."""
+
+    SMALL = "below 1 ml"
+    MEDIUM = "1 to 10 ml"
+    LARGE = "above 10 ml"
+
+    @classmethod
+    def of(cls, volume_ml: float) -> "SizeBin":
+        """Return the bin of a volume; 1 and 10 ml are medium."""
+        if volume_ml < 1:
+            return cls.SMALL
+        return cls.MEDIUM if volume_ml <= 10 else cls.LARGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Lesions and findings of one scan."""
+
+    volumes_ml: tuple[float, ...]
+    """Of each reference lesion."""
+    detected: tuple[bool, ...]
+    """Whether each of them is found."""
+    components: int
+    """Components of the found mask."""
+    false: int
+    """Those that touch no lesion."""
+
+
+def count(found: ArrayLike, truth: ArrayLike, *, voxel_ml: float) -> Counts:
+    """Return the lesions and findings of one scan.
+
+    Args:
+        found: ``(i, j, k)``, above 0 where marked.
+        truth: Same shape, above 0 where lesion.
+        voxel_ml: Volume of a voxel, ml.
+
+    Raises:
+        ValueError: The shapes differ or are not three-dimensional.
+    """
+    marked, lesion = np.asarray(found) > 0, np.asarray(truth) > 0
+    if marked.shape != lesion.shape or marked.ndim != 3:
+        msg = f"needs two volumes of one shape, not {marked.shape} and {lesion.shape}"
+        raise ValueError(msg)
+    lesions, lesion_count = label(lesion, np.ones((3, 3, 3)))
+    pieces, piece_count = label(marked, np.ones((3, 3, 3)))
+    sizes = np.bincount(lesions[lesion], minlength=lesion_count + 1)[1:]
+    covered = np.bincount(lesions[lesion & marked], minlength=lesion_count + 1)[1:]
+    touching = np.unique(pieces[lesion & marked]).size
+    return Counts(
+        volumes_ml=tuple(float(size) * voxel_ml for size in sizes),
+        # 1 of 10 voxels is 10 %, whatever 0.1 x 10 rounds to
+        detected=tuple(bool(hit) for hit in covered >= MIN_OVERLAP * sizes - 1e-9),
+        components=piece_count,
+        false=piece_count - touching,
+    )
+
+
+def recall(scans: Iterable[Counts], size: SizeBin | None = None) -> float:
+    """Return the share of lesions detected, of one size bin if given. NaN without lesions."""
+    hits = [
+        hit
+        for scan in scans
+        for hit, volume in zip(scan.detected, scan.volumes_ml, strict=True)
+        if size is None or SizeBin.of(volume) is size
+    ]
+    return sum(hits) / len(hits) if hits else float("nan")
+
+
+def precision(scans: Iterable[Counts]) -> float:
+    """Return the share of found components that touch a lesion. NaN if nothing is found."""
+    lot = list(scans)
+    components = sum(scan.components for scan in lot)
+    return 1 - sum(scan.false for scan in lot) / components if components else float("nan")
+
+
+def f1(scans: Iterable[Counts]) -> float:
+    """Return the harmonic mean of `precision` and `recall`.
+
+    With lesions but no findings it is 0, with findings but no lesions too; NaN with neither.
+    """
+    lot = list(scans)
+    p, r = precision(lot), recall(lot)
+    if np.isnan(p) and np.isnan(r):
+        return float("nan")
+    p, r = np.nan_to_num([p, r])
+    return float(2 * p * r / (p + r)) if p + r else 0.0
+
+
+def false_per_scan(scans: Iterable[Counts]) -> float:
+    """Return the mean number of false components. NaN without scans."""
+    lot = list(scans)
+    return sum(scan.false for scan in lot) / len(lot) if lot else float("nan")

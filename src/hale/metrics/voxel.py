@@ -1,0 +1,191 @@
+"""Voxel-wise figures: how well scores rank lesion voxels, how well a mask covers them.
+
+Plain numpy arrays of any shape: ``score`` (higher = more abnormal), ``truth`` and ``found`` (yes or
+no). To stay inside the brain, pass ``score[brain], truth[brain]``. What is undefined is NaN: a
+recall without a lesion, a Dice of two empty masks.
+
+    >>> curve([0.9, 0.4, 0.4, 0.1], [1, 1, 0, 0]).average_precision
+    0.8333333333333333
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """Counts at every threshold that admits another lesion voxel; all ranking figures follow.
+
+    Arrays are ``(n,)``, one entry per distinct score of a lesion voxel, highest first. Other
+    thresholds only add false voxels: they change neither average precision nor the best Dice.
+    """
+
+    thresholds: np.ndarray
+    true: np.ndarray
+    """Lesion voxels scored at or above the threshold."""
+    false: np.ndarray
+    """Other voxels scored at or above it."""
+    false_above: np.ndarray
+    """Other voxels scored strictly above it."""
+    lesion: int
+    """Lesion voxels."""
+    normal: int
+    """Other voxels."""
+
+    @property
+    def average_precision(self) -> float:
+        """Return AUPRC: the sum over thresholds of precision times the step in recall.
+
+        Exact under ties, no interpolation, as `sklearn.metrics.average_precision_score` (Davis &
+        Goadrich 2006, doi:10.1145/1143844.1143874). NaN without lesion voxels.
+        """
+        if not self.lesion:
+            return NAN
+        steps = np.diff(self.true, prepend=0) / self.lesion
+        return float((steps * self.true / (self.true + self.false)).sum())
+
+    @property
+    def auroc(self) -> float:
+        """Return the chance that a lesion voxel scores above another one, ties counting half.
+
+        NaN without lesion or without other voxels.
+        """
+        if not self.lesion or not self.normal:
+            return NAN
+        steps = np.diff(self.true, prepend=0)
+        below = self.normal - (self.false + self.false_above) / 2
+        return float((steps * below).sum() / self.lesion / self.normal)
+
+    @property
+    def best_dice(self) -> float:
+        """Return the highest Dice that any threshold reaches. NaN without lesion voxels.
+
+        An oracle: the threshold is chosen with the truth in hand.
+        """
+        return float(self._dices().max()) if self.lesion else NAN
+
+    @property
+    def best_threshold(self) -> float:
+        """Return the highest threshold that reaches `best_dice` by ``score >= threshold``."""
+        return float(self.thresholds[self._dices().argmax()]) if self.lesion else NAN
+
+    def _dices(self) -> np.ndarray:
+        dices: np.ndarray = 2 * self.true / (self.lesion + self.true + self.false)
+        return dices
+
+
+def curve(score: ArrayLike, truth: ArrayLike) -> Curve:
+    """Return the counts at every useful threshold; sorts once, 10 million voxels in a second.
+
+    Args:
+        score: Any shape, any real type, finite.
+        truth: Same shape; booleans or 0 and 1.
+
+    Raises:
+        ValueError: The shapes differ, a score is not finite, truth holds other values.
+    """
+    values, lesion = np.asarray(score).ravel(), _yes_no(truth, np.shape(score))
+    if not np.isfinite(values).all():
+        msg = "a score is not finite"
+        raise ValueError(msg)
+    # Negatives are only counted at the positives' scores, so the two are sorted apart.
+    positive, counts = np.unique(values[lesion], return_counts=True)
+    negative = np.sort(values[~lesion])
+    return Curve(
+        thresholds=positive[::-1],
+        true=counts[::-1].cumsum(),
+        false=(negative.size - np.searchsorted(negative, positive, side="left"))[::-1],
+        false_above=(negative.size - np.searchsorted(negative, positive, side="right"))[::-1],
+        lesion=int(lesion.sum()),
+        normal=negative.size,
+    )
+
+
+def average_precision(score: ArrayLike, truth: ArrayLike) -> float:
+    """Return `Curve.average_precision` (AUPRC)."""
+    return curve(score, truth).average_precision
+
+
+def auroc(score: ArrayLike, truth: ArrayLike) -> float:
+    """Return `Curve.auroc`."""
+    return curve(score, truth).auroc
+
+
+def best_dice(score: ArrayLike, truth: ArrayLike) -> float:
+    """Return `Curve.best_dice`: an oracle."""
+    return curve(score, truth).best_dice
+
+
+def dice(found: ArrayLike, truth: ArrayLike) -> float:
+    """Return twice the overlap over the sum of both volumes (Dice 1945). NaN if both are empty."""
+    both, only_found, only_truth, _ = confusion(found, truth)
+    return _ratio(2 * both, 2 * both + only_found + only_truth)
+
+
+def precision(found: ArrayLike, truth: ArrayLike) -> float:
+    """Return the share of ``found`` that is true. NaN if nothing is found."""
+    both, only_found, _, _ = confusion(found, truth)
+    return _ratio(both, both + only_found)
+
+
+def recall(found: ArrayLike, truth: ArrayLike) -> float:
+    """Return the share of ``truth`` that is found. NaN if there is none."""
+    both, _, only_truth, _ = confusion(found, truth)
+    return _ratio(both, both + only_truth)
+
+
+def specificity(found: ArrayLike, truth: ArrayLike) -> float:
+    """Return the share of normal voxels that are left alone. NaN if all are lesion."""
+    _, only_found, _, neither = confusion(found, truth)
+    return _ratio(neither, neither + only_found)
+
+
+def false_positive_rate(found: ArrayLike, truth: ArrayLike) -> float:
+    """Return the share of normal voxels that are marked: 1 - `specificity`."""
+    _, only_found, _, neither = confusion(found, truth)
+    return _ratio(only_found, neither + only_found)
+
+
+def l1_ratio(score: ArrayLike, truth: ArrayLike) -> float:
+    """Return the mean score of lesion voxels over that of the others.
+
+    1 means that the map does not see the lesion. NaN if either group is empty or the others' mean
+    is 0.
+    """
+    values, lesion = np.asarray(score, np.float64).ravel(), _yes_no(truth, np.shape(score))
+    if lesion.all() or not lesion.any():
+        return NAN
+    return _ratio(float(values[lesion].mean()), float(values[~lesion].mean()))
+
+
+def confusion(found: ArrayLike, truth: ArrayLike) -> tuple[int, int, int, int]:
+    """Return how many voxels are in both, only found, only true, in neither.
+
+    Raises:
+        ValueError: The shapes differ, or a value is neither 0 nor 1.
+    """
+    marked, lesion = _yes_no(found, np.shape(found)), _yes_no(truth, np.shape(found))
+    both = int(np.count_nonzero(marked & lesion))
+    only_found = int(np.count_nonzero(marked)) - both
+    only_truth = int(np.count_nonzero(lesion)) - both
+    return both, only_found, only_truth, marked.size - both - only_found - only_truth
+
+
+def _yes_no(values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    """Return flat booleans; refuse what is no yes or no, or not of ``shape``."""
+    given = np.asarray(values)
+    if given.shape != shape:
+        msg = f"one array is {shape}, the other {given.shape}"
+        raise ValueError(msg)
+    if given.dtype != bool and not np.isin(given, (0, 1)).all():
+        msg = "a mask holds values other than 0 and 1"
+        raise ValueError(msg)
+    return given.astype(bool).ravel()
+
+
+def _ratio(part: float | int, whole: float | int) -> float:
+    return part / whole if whole else NAN

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from hale.metrics import lesion
+from hale.metrics.lesion import Counts, SizeBin, count
+
+
+def volume(*boxes, shape=(12, 12, 12)):
+    mask = np.zeros(shape, bool)
+    for box in boxes:
+        mask[box] = True
+    return mask
+
+
+TEN = np.s_[0:10, 0, 0]
+FAR = np.s_[8:11, 8:11, 8:11]
+
+
+def test_ten_per_cent_of_a_lesion_detect_it():
+    truth = volume(TEN)
+    assert count(volume(np.s_[0, 0, 0]), truth, voxel_ml=0.1).detected == (True,)
+    twenty = volume(np.s_[0:10, 0:2, 0])
+    assert count(volume(np.s_[0, 0, 0]), twenty, voxel_ml=0.1).detected == (False,)
+    assert count(volume(np.s_[0, 0:2, 0]), twenty, voxel_ml=0.1).detected == (True,)
+
+
+def test_a_finding_that_touches_no_lesion_is_false():
+    counts = count(volume(np.s_[0, 0, 0], FAR), volume(TEN), voxel_ml=0.1)
+    assert counts == Counts(volumes_ml=(1.0,), detected=(True,), components=2, false=1)
+    assert lesion.precision([counts]) == 0.5
+    assert lesion.recall([counts]) == 1
+    assert lesion.f1([counts]) == pytest.approx(2 / 3)
+
+
+def test_corners_connect():
+    truth = volume(np.s_[0, 0, 0], np.s_[1, 1, 1], np.s_[3, 3, 3])
+    assert len(count(truth, truth, voxel_ml=1.0).volumes_ml) == 2
+
+
+def components(mask):
+    connect = sitk.ConnectedComponentImageFilter()
+    connect.FullyConnectedOn()
+    return sitk.GetArrayFromImage(connect.Execute(sitk.GetImageFromArray(mask.astype(np.uint8))))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_components_agree_with_simpleitk(seed):
+    rng = np.random.default_rng(seed)
+    truth, found = rng.random((2, 20, 20, 20)) < 0.06
+    counts = count(found, truth, voxel_ml=0.5)
+    labels = components(truth)
+    sizes = np.bincount(labels.ravel())[1:]
+    assert sorted(counts.volumes_ml) == sorted(sizes * 0.5)
+    hits = [(found & (labels == n)).sum() >= 0.1 * (labels == n).sum() for n in np.unique(labels)]
+    assert sum(counts.detected) == sum(hits[1:])
+    pieces = components(found)
+    assert counts.components == pieces.max()
+    assert counts.false == pieces.max() - len(set(pieces[truth & found].tolist()))
+
+
+def test_empty_masks():
+    nothing = volume()
+    both = count(nothing, nothing, voxel_ml=1.0)
+    assert both == Counts(volumes_ml=(), detected=(), components=0, false=0)
+    assert np.isnan([lesion.recall([both]), lesion.precision([both]), lesion.f1([both])]).all()
+    missed = count(nothing, volume(TEN), voxel_ml=1.0)
+    assert lesion.recall([missed]) == 0
+    assert np.isnan(lesion.precision([missed]))
+    assert lesion.f1([missed]) == 0
+    invented = count(volume(FAR), nothing, voxel_ml=1.0)
+    assert lesion.precision([invented]) == 0
+    assert lesion.f1([invented]) == 0
+    assert lesion.false_per_scan([both, invented]) == 0.5
+    assert np.isnan(lesion.false_per_scan([]))
+
+
+def test_lesions_of_many_scans_are_pooled_by_size():
+    scans = [
+        Counts(volumes_ml=(0.5, 1.0, 12.0), detected=(False, True, True), components=2, false=0),
+        Counts(volumes_ml=(0.2, 10.0), detected=(True, False), components=3, false=2),
+    ]
+    assert lesion.recall(scans) == 3 / 5
+    assert lesion.recall(scans, SizeBin.SMALL) == 1 / 2
+    assert lesion.recall(scans, SizeBin.MEDIUM) == 1 / 2
+    assert lesion.recall(scans, SizeBin.LARGE) == 1
+    assert np.isnan(lesion.recall(scans[1:], SizeBin.LARGE))
+    assert lesion.precision(scans) == pytest.approx(3 / 5)
+    assert lesion.false_per_scan(scans) == 1
+
+
+def test_labels_count_as_marked_and_shapes_must_agree():
+    labels = volume(TEN).astype(np.int32) * 7
+    assert count(labels, volume(TEN), voxel_ml=1.0).detected == (True,)
+    with pytest.raises(ValueError, match="one shape"):
+        count(volume(), volume(shape=(3, 3, 3)), voxel_ml=1.0)
