@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from hale.core.grid import Grid
-from hale.core.types import Image, Map, Mask
+from hale.core.types import Affine, Image, Map, Mask
 
 
 class Contrast(StrEnum):
@@ -52,13 +52,30 @@ class Volume:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Stored:
+    """How a file stored its voxels: what an output must look like to lie on its input."""
+
+    shape: tuple[int, int, int]
+    affine: Affine
+    """Voxel index of the file, in its own axis order, to mm RAS+."""
+    sform_code: int = 1
+    qform_code: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
     """Where a raw scan came from, and what reading it had to repair."""
 
+    stored: Stored | None = None
+    """Of the first volume; None for a scan that came from no file."""
     files: tuple[str, ...] = ()
     sha256: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """One sentence per repair or doubt."""
+    age: float | None = None
+    """Years, if the data set says."""
+    scanner: str | None = None
+    """Maker, model and field strength, if a side-car says."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

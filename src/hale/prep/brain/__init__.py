@@ -1,0 +1,1 @@
+"""Brain extraction: one file per way of finding the brain."""

@@ -1,0 +1,62 @@
+"""How a scan got from its own grid to the model's: enough to bring anything back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hale.core.grid import Grid, resample, resample_mask
+from hale.core.types import Affine, Map, Mask
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """What preparation did to one scan."""
+
+    native: Grid
+    """Of the scan as read, RAS+."""
+    model: Grid
+    to_native: Affine
+    """Position on the model grid to position on the native grid, mm."""
+    brain: Mask
+    """On the native grid."""
+    intensity: tuple[float, float] = (0.0, 1.0)
+    """Offset and scale: native intensity = offset + scale x normalised."""
+    checks: Mapping[str, float] = field(default_factory=dict)
+    """Figures of extraction and registration: brain_ml, overlap_dice, correlation."""
+    notes: tuple[str, ...] = ()
+    """What was repaired or recognised, a sentence each."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def undo(self, values: Map, *, order: int = 1) -> Map:
+        """Return a map of the model grid on the native grid, 0 outside the native brain."""
+        box = _box(self.brain)
+        part = Grid(
+            shape=self.brain[box].shape,
+            affine=self.native.affine @ _shift([axis.start for axis in box]),
+        )
+        there = np.linalg.inv(self.to_native)
+        moved = np.zeros(self.native.shape, np.float32)
+        moved[box] = resample(values, self.model, part, transform=there, order=order)
+        moved[~self.brain] = 0
+        return moved
+
+    def undo_mask(self, mask: Mask) -> Mask:
+        """Return a mask of the model grid on the native grid, by nearest neighbour."""
+        there = np.linalg.inv(self.to_native)
+        return resample_mask(mask, self.model, self.native, transform=there)
+
+
+def _box(mask: Mask) -> tuple[slice, slice, slice]:
+    """Return the bounding box of ``mask``; all of it if it is empty."""
+    spans = []
+    for axis in range(3):
+        found = np.flatnonzero(mask.any(tuple(a for a in range(3) if a != axis)))
+        spans.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, None))
+    return spans[0], spans[1], spans[2]
+
+
+def _shift(start: list[int]) -> Affine:
+    matrix = np.eye(4)
+    matrix[:3, 3] = start
+    return matrix

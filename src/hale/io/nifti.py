@@ -1,0 +1,165 @@
+"""Read and write NIfTI and its kin: RAS+ inside, the axes of the file outside."""
+
+import hashlib
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
+from nibabel.spatialimages import HeaderDataError
+
+from hale.core.errors import Refused
+from hale.core.grid import Grid
+from hale.core.scan import Stored, Volume
+from hale.io.header import checked_affine, checked_shape, checked_type
+
+SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img", ".mgz", ".mgh")
+RAS = axcodes2ornt(("R", "A", "S"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadVolume:
+    """A volume as read: RAS+ values, how the file stored them, what had to be repaired."""
+
+    volume: Volume
+    stored: Stored
+    sha256: str
+    notes: tuple[str, ...]
+
+
+def is_image(path: Path) -> bool:
+    """Say whether the name is one of an image file that can be read."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def stem(path: Path) -> str:
+    """Return the file name without its image suffix."""
+    name = path.name
+    for suffix in SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def read_volume(path: Path) -> ReadVolume:
+    """Read one 3-D volume as float32, reoriented (not resampled) to RAS+.
+
+    NaN and infinite voxels are left as they are: whether they matter depends on where the brain is.
+
+    Raises:
+        Refused: The file is missing, empty, damaged, no image, or its header cannot be trusted.
+    """
+    image = _open(path)
+    checked_type(path, image)
+    shape, notes = checked_shape(path, image)
+    affine, doubts = checked_affine(path, image)
+    notes += [*doubts, *_scaling_notes(path)]
+    values = _values(path, image).reshape(shape)
+    if not np.isfinite(values).any():
+        raise Refused(str(path), "holds no finite number", "export the scan again")
+    if np.nanmin(values) == np.nanmax(values):
+        why = f"every voxel is {np.nanmin(values):g}"
+        raise Refused(str(path), why, "export the scan again")
+    orientation = ornt_transform(io_orientation(affine), RAS)
+    turned = np.ascontiguousarray(apply_orientation(values, orientation))
+    grid = Grid(shape=turned.shape, affine=affine @ inv_ornt_aff(orientation, shape))
+    codes = _codes(image)
+    return ReadVolume(
+        volume=Volume(values=turned, grid=grid),
+        stored=Stored(shape=shape, affine=affine, sform_code=codes[0], qform_code=codes[1]),
+        sha256=file_hash(path),
+        notes=tuple(notes),
+    )
+
+
+def write_volume(path: Path, values: np.ndarray, stored: Stored) -> None:
+    """Write RAS+ ``values`` in the axes, shape and affine that ``stored`` remembers.
+
+    The file appears whole or not at all.
+    """
+    orientation = ornt_transform(RAS, io_orientation(stored.affine))
+    turned = apply_orientation(values, orientation)
+    if turned.shape != stored.shape:
+        msg = f"values turn into {turned.shape}, the file had {stored.shape}"
+        raise ValueError(msg)
+    image = nib.Nifti1Image(turned, stored.affine)
+    image.set_sform(stored.affine, stored.sform_code)
+    image.set_qform(stored.affine, stored.qform_code)
+    image.header.set_xyzt_units("mm")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+        part = Path(folder) / path.name
+        nib.save(image, part)
+        part.replace(path)
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(path: Path) -> Any:
+    """Return the nibabel image, header read and voxels not."""
+    if not path.exists():
+        raise Refused(str(path), "there is no such file", "check the path")
+    if not path.is_file():
+        raise Refused(str(path), "is not a file", "give an image file")
+    if not is_image(path):
+        remedy = f"give one of {', '.join(SUFFIXES)}"
+        raise Refused(str(path), "is not an image file by its name", remedy)
+    if path.stat().st_size == 0:
+        raise Refused(str(path), "is empty (0 bytes)", "copy or export the scan again")
+    try:
+        return nib.load(path)
+    except (EOFError, zlib.error) as error:
+        why = f"the file is cut off or damaged ({error})"
+        raise Refused(str(path), why, "copy the scan again") from None
+    except (ImageFileError, HeaderDataError, OSError, ValueError, KeyError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        why = f"is not an image that can be read ({first})"
+        raise Refused(str(path), why, "export the scan as NIfTI") from None
+
+
+def _values(path: Path, image: Any) -> np.ndarray:
+    """Return the voxels as float32; a file cut short is refused."""
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(image.dataobj, dtype=np.float32)
+    except MemoryError:
+        raise Refused(str(path), "does not fit into memory", "resample it first") from None
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        why = f"the file is cut off or damaged ({first})"
+        raise Refused(str(path), why, "copy the scan again") from None
+
+
+def _codes(image: Any) -> tuple[int, int]:
+    """Return sform and qform code; 1 (scanner) and 0 for formats that have neither."""
+    if not isinstance(image, nib.Nifti1Pair):
+        return 1, 0
+    return int(image.header["sform_code"]), int(image.header["qform_code"])
+
+
+def _scaling_notes(path: Path) -> list[str]:
+    """Say when the scaling of a NIfTI header means nothing and was taken as 1."""
+    if not path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".img")):
+        return []
+    header_file = path.with_suffix(".hdr") if path.suffix.lower() == ".img" else path
+    with nib.openers.ImageOpener(header_file) as file:
+        raw = file.read(348)
+    header = nib.Nifti1Header(raw, check=False)  # reads either byte order
+    slope = float(header["scl_slope"])
+    if header["sizeof_hdr"] == 348 and (slope == 0 or not np.isfinite(slope)):
+        return [f"scl_slope is {slope:g}, which scales nothing: values are taken as stored"]
+    return []

@@ -1,0 +1,59 @@
+"""Left against right: how a voxel differs from its mirror image across the midsagittal plane.
+
+Reference: Joshi et al. 2003, "Exact MAP estimates from digital brain symmetry", and the review of
+Liu et al. 2001, "Robust midsagittal plane extraction", https://doi.org/10.1109/42.918469
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from hale.core.anomaly import AnomalyMap
+from hale.core.grid import resample, resample_mask
+from hale.core.method import Run, State, Supervision, Training
+from hale.core.scan import Scan, Space
+from hale.post.smooth import smoothed
+
+MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+"""Left to right through x = 0, the midsagittal plane of template space."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asymmetry:
+    """Score each voxel by its difference from the mirrored scan; nothing is learnt."""
+
+    supervision: ClassVar[Supervision] = Supervision.NONE
+
+    smooth_mm: float = 4.0
+    """Full width at half maximum of the Gaussian that forgives imperfect symmetry, mm."""
+
+    def fit(self, training: Training, run: Run) -> "AsymmetryDetector":
+        """Learn nothing."""
+        return self.restore({}, training.space)
+
+    def restore(self, state: State, space: Space) -> "AsymmetryDetector":
+        """Return the detector."""
+        return AsymmetryDetector(smooth_mm=self.smooth_mm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsymmetryDetector:
+    """How much is smoothed before left meets right."""
+
+    smooth_mm: float
+
+    def score(self, scan: Scan) -> AnomalyMap:
+        """Return |x - mirrored x|, mean over channels, where both sides are brain."""
+        grid = scan.space.grid
+        difference = np.zeros(scan.brain.shape, np.float32)
+        for channel in scan.image:
+            smooth = smoothed(channel, scan.brain, grid, fwhm_mm=self.smooth_mm)
+            mirrored = resample(smooth, grid, grid, transform=MIRROR)
+            difference += np.abs(smooth - mirrored) / len(scan.image)
+        both = scan.brain & resample_mask(scan.brain, grid, grid, transform=MIRROR)
+        return AnomalyMap(values=np.where(both, difference, 0), brain=scan.brain)
+
+    def state(self) -> State:
+        """Return nothing."""
+        return {}

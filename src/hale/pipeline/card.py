@@ -1,0 +1,107 @@
+"""The page about a model that people read before they trust it."""
+
+import sys
+from collections.abc import Mapping
+from inspect import getmodule
+from typing import Any
+
+from hale.calibration import Calibration, settings_of
+from hale.core.scan import Space
+from hale.recipe import Recipe
+
+CARD = """\
+# {name}
+
+{doc}
+
+- Method: `{method}`, learning from {supervision}.
+- Reference: {reference}
+- Takes: {slots}; grid {shape} at {spacing} mm.
+- Arithmetic: {precision} on {device}.
+
+## Training data
+
+{fit}
+Terms: {terms}.
+
+## Calibration
+
+{calibration}
+
+## Intended use
+
+Research. Not a medical device, and not for diagnosis. The map shows where a scan departs from the
+healthy scans that the model saw, at the contrasts it takes; it does not say what is there.
+
+## Limits
+
+- Lesions that look like healthy tissue at this contrast are not found; T1w hides many.
+- The p-values hold for scans like those of the calibration (site, scanner, spacing, age). For
+  others make the model valid with your own healthy scans: `hale calibrate`.
+- Voxel p-values are not corrected for multiplicity. The p of a lesion is, over the whole scan.
+- Left and right are taken from the file's header.
+"""
+
+
+def card(
+    recipe: Recipe,
+    space: Space,
+    calibration: Calibration | None,
+    provenance: Mapping[str, Any],
+    *,
+    name: str,
+) -> str:
+    """Return the model card, Markdown."""
+    spacing = " x ".join(f"{s:g}" for s in space.grid.spacing)
+    return CARD.format(
+        name=name,
+        doc=(type(recipe.method).__doc__ or "").strip(),
+        method=recipe.method_name,
+        supervision=recipe.method.supervision,
+        reference=reference(recipe),
+        slots=" + ".join("/".join(slot) for slot in space.slots),
+        shape=" x ".join(map(str, space.grid.shape)),
+        spacing=spacing,
+        precision=provenance.get("precision", "32"),
+        device=provenance.get("device", "cpu"),
+        fit=_fit(provenance),
+        terms=recipe.cohort.terms,
+        calibration=_calibration(calibration, provenance),
+    )
+
+
+def reference(recipe: Recipe) -> str:
+    """Return the reference in the docstring of the method's module, on one line."""
+    module = getmodule(type(recipe.method)) or sys.modules[type(recipe.method).__module__]
+    text = module.__doc__ or ""
+    _, _, found = text.partition("Reference: ")
+    return " ".join(found.partition("\n\n")[0].split()) or "none given"
+
+
+def _fit(provenance: Mapping[str, Any]) -> str:
+    fit = provenance.get("fit", {})
+    scans = len(fit.get("scans", ()))
+    lines = [f"{scans} healthy scans of `{fit.get('data', 'unknown')}`."]
+    if "steps_done" in fit:
+        whole = "all of them" if fit.get("finished") else "cut by the time budget"
+        lines.append(f"{fit['steps_done']} optimiser steps, {whole}.")
+    if failed := fit.get("failed"):
+        lines.append(f"{len(failed)} scans failed in preparation and were left out.")
+    return "\n".join(lines)
+
+
+def _calibration(calibration: Calibration | None, provenance: Mapping[str, Any]) -> str:
+    if calibration is None:
+        return "None: maps and ranks only, no p-values."
+    figures = settings_of(calibration)
+    low, high = figures["rate_interval"]
+    standardise = provenance.get("standardise", {}).get("scans", ())
+    return (
+        f"Standardised on {len(standardise)} healthy scans, calibrated on"
+        f" {figures['n_scans']} healthy persons that the fit did not see.\n"
+        f"At alpha = {figures['alpha']:g} (z0 = {figures['z0']:g}) at most"
+        f" {100 * figures['alpha']:g} % of healthy scans like these are flagged, on average over\n"
+        f"calibration sets; for this one set the share lies between {100 * low:.0f} and"
+        f" {100 * high:.0f} % (95 %).\nThe smallest alpha that these scans can promise is"
+        f" {figures['smallest_alpha']:.3g}."
+    )

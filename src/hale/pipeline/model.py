@@ -1,0 +1,137 @@
+"""A fitted model: everything that `detect` needs, saved to and loaded from its folder."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from hale import __version__
+from hale.calibration import Calibration, from_arrays
+from hale.core.errors import Refused
+from hale.core.grid import Grid
+from hale.core.method import Detector, Placed, Precision
+from hale.core.scan import Contrast, Space
+from hale.io.model import ModelFiles, read_model, write_model
+from hale.pipeline.card import card
+from hale.recipe import Recipe, build_recipe
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A detector, where it lives, what its scores mean, and where it came from."""
+
+    recipe: Recipe
+    space: Space
+    detector: Detector
+    calibration: Calibration | None
+    provenance: Mapping[str, Any]
+    """Plain JSON: who was in the fit, steps, seconds, versions, device, precision."""
+    sha256: str = ""
+    """Of the folder's files; empty before it is saved."""
+    name: str = ""
+    """The folder's name."""
+
+    @property
+    def precision(self) -> Precision:
+        """Return the precision that the calibration was made in."""
+        return Precision(self.provenance.get("precision", Precision.FULL))
+
+
+def save_model(model: Model, folder: Path) -> Model:
+    """Write the model's folder and return the model with its hash.
+
+    Raises:
+        Refused: The place cannot be written, or the disk is full.
+    """
+    calibration = model.calibration
+    provenance = dict(model.provenance)
+    if calibration is not None:
+        provenance["domain"] = dict(calibration.domain)
+    files = ModelFiles(
+        recipe=tomli_w.dumps(model.recipe.resolved()),
+        state={name: np.asarray(array) for name, array in model.detector.state().items()},
+        space={
+            "slots": [[str(contrast) for contrast in slot] for slot in model.space.slots],
+            "shape": list(model.space.grid.shape),
+            "affine": model.space.grid.affine.tolist(),
+        },
+        provenance=provenance,
+        card=card(model.recipe, model.space, calibration, provenance, name=folder.name),
+        calibration=None if calibration is None else calibration.arrays(),
+    )
+    sha256 = write_model(folder, files, version=__version__)
+    return replace(model, sha256=sha256, name=folder.name, provenance=provenance)
+
+
+def load_model(
+    folder: Path, *, device: str = "cpu", precision: Precision = Precision.AUTO
+) -> Model:
+    """Read a model's folder.
+
+    Args:
+        folder: As `save_model` wrote it.
+        device: Where its network is to run, ``cpu`` or ``cuda``.
+        precision: ``AUTO`` is that of its calibration.
+
+    Raises:
+        Refused: No model, newer, incomplete, damaged, altered, or of a method that is not here.
+    """
+    files, sha256 = read_model(folder)
+    recipe = build_recipe(tomllib.loads(files.recipe), where=str(folder / "recipe.toml"))
+    try:
+        space = Space(
+            slots=tuple(tuple(Contrast(c) for c in slot) for slot in files.space["slots"]),
+            grid=Grid(
+                shape=tuple(files.space["shape"]), affine=np.array(files.space["affine"], float)
+            ),
+        )
+        detector = recipe.method.restore(files.state, space)
+        calibration = (
+            None
+            if files.calibration is None
+            else from_arrays(files.calibration, recipe.calibration, files.provenance["domain"])
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        why = f"its files do not fit together ({error})"
+        raise Refused(str(folder), why, "fit it again") from None
+    made_in = Precision(files.provenance.get("precision", Precision.FULL))
+    wanted = made_in if precision is Precision.AUTO else precision
+    return Model(
+        recipe=recipe,
+        space=space,
+        detector=placed(detector, device, wanted),
+        calibration=calibration,
+        provenance=files.provenance,
+        sha256=sha256,
+        name=folder.name,
+    )
+
+
+def placed(detector: Detector, device: str, precision: Precision) -> Detector:
+    """Return the detector on ``device`` in ``precision``, if it has arithmetic to place."""
+    if not isinstance(detector, Placed):
+        return detector
+    moved: Detector = replace(detector, device=device, precision=precision)  # type: ignore[type-var]
+    return moved
+
+
+def runs_in(model: Model) -> Precision:
+    """Return the precision that the detector computes in now."""
+    detector = model.detector
+    return detector.precision if isinstance(detector, Placed) else Precision.FULL
+
+
+def summary(model: Model) -> dict[str, Any]:
+    """Return what stands in every result: method, recipe, hash, versions, precision."""
+    return {
+        "method": model.recipe.method_name,
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "recipe": model.recipe.resolved(),
+        "seed": model.recipe.seed,
+        "calibration": None if model.calibration is None else asdict(model.calibration.settings),
+    }

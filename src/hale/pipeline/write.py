@@ -1,0 +1,123 @@
+"""The files of one detection, written together: all of them appear, or none does."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+
+from hale.core.detection import Detection
+from hale.core.errors import Refused
+from hale.core.scan import Stored
+from hale.io.model import swap
+from hale.io.nifti import write_volume
+from hale.report.page import write_report
+
+RESULT = "detection.json"
+LESION_COLUMNS = (
+    "lesion",
+    "volume_ml",
+    "x_mm",
+    "y_mm",
+    "z_mm",
+    "mni_x_mm",
+    "mni_y_mm",
+    "mni_z_mm",
+    "peak_z",
+    "mass_ml",
+    "p",
+)
+
+
+def write_detection(
+    detection: Detection, stored: Stored, out: Path, *, report: bool = True
+) -> None:
+    """Write maps, tables and report of one scan into ``out``, replacing what was there.
+
+    Args:
+        detection: On the scan's RAS+ grid.
+        stored: How the scan's file stored its voxels: the maps are written the same way.
+        out: A folder; it appears when it is complete.
+        report: Whether to draw ``report.html`` too.
+
+    Raises:
+        Refused: The folder cannot be written, or the disk is full.
+    """
+    with new_folder(out) as folder:
+        write_volume(folder / "anomaly.nii.gz", detection.anomaly, stored)
+        write_volume(folder / "brain.nii.gz", detection.brain.astype(np.uint8), stored)
+        if detection.pvalue is not None:
+            write_volume(folder / "pvalue.nii.gz", detection.pvalue, stored)
+        if detection.mask is not None:
+            write_volume(folder / "mask.nii.gz", _smallest(detection.mask), stored)
+            (folder / "lesions.tsv").write_text(lesion_table(detection), encoding="utf-8")
+        if detection.pseudo_healthy is not None:
+            write_volume(folder / "pseudo_healthy.nii.gz", detection.pseudo_healthy, stored)
+        if report:
+            write_report(detection, folder / "report.html")
+        text = json.dumps(as_json(detection), indent=2, ensure_ascii=False)
+        (folder / RESULT).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Give a folder to fill; put it in the place of ``out`` when the block ends without error.
+
+    Raises:
+        Refused: It cannot be written, or the disk is full; what was at ``out`` is there still.
+    """
+    part = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+        yield part
+        swap(part, out)
+    except OSError as error:
+        why = f"cannot be written ({error.strerror or error})"
+        raise Refused(str(out), why, "free space, or give another --out") from None
+    finally:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def as_json(detection: Detection) -> dict[str, Any]:
+    """Return all figures of a detection as plain JSON."""
+    return {
+        "id": detection.id,
+        "contrasts": [str(contrast) for contrast in detection.contrasts],
+        "score": detection.score,
+        "flagged": detection.flagged,
+        "p_values": None if detection.validity is None else asdict(detection.validity),
+        "calibration": detection.calibration,
+        "lesions": [asdict(lesion) for lesion in detection.lesions],
+        "checks": dict(detection.checks),
+        "notes": list(detection.notes),
+        "seconds": {name: round(value, 2) for name, value in detection.seconds.items()},
+        "provenance": dict(detection.provenance),
+        "intended_use": "Research use only. Not a medical device; not for diagnosis.",
+    }
+
+
+def lesion_table(detection: Detection) -> str:
+    """Return the lesions as tab-separated values: ml, mm RAS+."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(LESION_COLUMNS)
+    for lesion in detection.lesions:
+        mni = lesion.centre_mni_mm or ("n/a",) * 3
+        peak, mass = f"{lesion.peak:.2f}", f"{lesion.mass:.3f}"
+        row = [lesion.label, f"{lesion.volume_ml:.3f}", *lesion.centre_mm, *mni, peak, mass]
+        writer.writerow([*row, f"{lesion.p:.4f}"])
+    return text.getvalue()
+
+
+def _smallest(mask: np.ndarray) -> np.ndarray:
+    """Return labels in the smallest unsigned type that holds them."""
+    return mask.astype(np.uint8 if mask.max() < 256 else np.uint16)

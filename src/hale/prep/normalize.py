@@ -1,0 +1,33 @@
+"""Intensities made comparable between scans, by robust statistics of the brain."""
+
+import numpy as np
+
+from hale.core.errors import Refused
+from hale.core.types import Map, Mask
+from hale.prep.settings import Normalisation, Preparation
+
+
+def normalised(
+    values: Map, brain: Mask, settings: Preparation, name: str
+) -> tuple[Map, tuple[float, float]]:
+    """Return unitless intensities, 0 outside the brain, and the (offset, scale) that undoes it.
+
+    Raises:
+        Refused: The brain is one grey value.
+    """
+    inside = values[brain]
+    match settings.normalise:
+        case Normalisation.PERCENTILE:
+            low, high = np.percentile(inside, [settings.low, settings.high])
+            offset, scale = float(low), float(high - low)
+        case Normalisation.ROBUST_Z:
+            offset = float(np.median(inside))
+            scale = 1.4826 * float(np.median(np.abs(inside - offset)))
+        case Normalisation.NONE:
+            offset, scale = 0.0, 1.0
+    if scale <= 0:
+        raise Refused(name, "the brain has no contrast (one grey value)", "check the scan")
+    unitless = (values - offset) / scale
+    if settings.clip and settings.normalise is Normalisation.PERCENTILE:
+        unitless = unitless.clip(0, 1)
+    return np.where(brain, unitless, 0).astype(np.float32), (offset, scale)
