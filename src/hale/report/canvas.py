@@ -15,20 +15,25 @@ from jaxtyping import Bool, Float32, UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.ndimage import affine_transform, binary_dilation
 
-from hale.core.types import Mask
+from hale.core.types import Labels, Mask
 
 Tile = Float32[np.ndarray, "row column"]
 TileMask = Bool[np.ndarray, "row column"]
 Colours = UInt8[np.ndarray, "row column 3"]
+Sheet = UInt8[np.ndarray, "_ _ 3"]
+"""Colours too, of any size: where one call handles several."""
 
 CONTOUR = (0, 229, 255)
 """Cyan: neither in a grey picture nor in the overlay."""
 BRAIN_EDGE = (173, 255, 47)
 HEAT = LinearSegmentedColormap.from_list("heat", ["#b3001b", "#ff5400", "#ffb000", "#fff3a3"])
-DPI = 100
-GAP = 4
+DPI = 150
+"""Of labels: pictures are half as large again as they are shown, for fine screens and print."""
+GAP = 9
+"""Black pixels between tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +57,9 @@ class Label:
     """Text on a picture; ``row`` and ``column`` are of its middle (vertically) and anchor."""
 
     text: str
-    row: float
-    column: float
+    row: int
+    column: int
     anchor: str = "left"
-    size: float = 8.5
-    colour: str = "#d8d8d8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ class Frame:
         )
         return rows, columns
 
-    def locate(self, axis: int, voxel: Sequence[float]) -> tuple[float, float]:
+    def locate(self, axis: int, voxel: tuple[int, int, int]) -> tuple[float, float]:
         """Return the row and column of ``voxel`` (index i j k) in a plane across ``axis``."""
         across, up = _in_plane(axis)
         column, row = (
@@ -111,8 +114,8 @@ class Frame:
         tile[:, (columns < -0.5) | (columns > plane.shape[1] - 0.5)] = 0
         return tile
 
-    def cut_mask(self, mask: Mask, axis: int, index: int) -> TileMask:
-        """Return the plane of a mask, by nearest neighbour."""
+    def cut_mask(self, mask: Mask | Labels, axis: int, index: int) -> TileMask:
+        """Return where the plane of a mask is set, by nearest neighbour."""
         return self.cut(mask, axis, index, order=0) > 0.5
 
 
@@ -137,14 +140,16 @@ def heat(picture: Colours, tile: Tile, scale: tuple[float, float], opacity: floa
     return np.where((tile >= low)[..., None], mixed, picture).astype(np.uint8)
 
 
-def outline(picture: Colours, mask: TileMask, colour: tuple[int, int, int]) -> Colours:
-    """Return ``picture`` with a line one pixel wide around ``mask``, outside it."""
+def outline(
+    picture: Colours, mask: TileMask, colour: tuple[int, int, int], *, width: int = 1
+) -> Colours:
+    """Return ``picture`` with a line ``width`` pixels wide around ``mask``, outside it."""
     drawn = picture.copy()
-    drawn[binary_dilation(mask) & ~mask] = colour
+    drawn[binary_dilation(mask, iterations=width) & ~mask] = colour
     return drawn
 
 
-def stitch(tiles: Sequence[Colours], columns: int) -> tuple[Colours, list[tuple[int, int]]]:
+def stitch(tiles: Sequence[Sheet], columns: int) -> tuple[Sheet, list[tuple[int, int]]]:
     """Lay ``tiles`` out in rows on black, each in the middle of its cell.
 
     Returns:
@@ -161,7 +166,7 @@ def stitch(tiles: Sequence[Colours], columns: int) -> tuple[Colours, list[tuple[
     return canvas, corners
 
 
-def render(canvas: Colours, labels: Sequence[Label], alt: str) -> Picture:
+def render(canvas: Sheet, labels: Sequence[Label], alt: str) -> Picture:
     """Encode ``canvas``, one pixel for one pixel, with ``labels`` written on it."""
     height, width = canvas.shape[:2]
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="black")
@@ -175,8 +180,9 @@ def render(canvas: Colours, labels: Sequence[Label], alt: str) -> Picture:
             transform=None,
             ha=label.anchor,
             va="center_baseline",
-            fontsize=label.size,
-            color=label.colour,
+            fontsize=9,
+            color="#f0f0f0",
+            path_effects=[withStroke(linewidth=2, foreground="black")],
         )
     file = io.BytesIO()
     figure.savefig(file, format="webp", dpi=DPI, pil_kwargs={"quality": 86, "method": 3})

@@ -15,7 +15,7 @@ from hale.report.figure import closeup, comparison, mosaic
 from hale.report.view import first_volume, tilt
 from hale.report.words import (
     INTENDED_USE,
-    components,
+    count_of,
     methods_paragraph,
     p_value,
     position,
@@ -75,12 +75,12 @@ def _content(detection: Detection) -> dict[str, Any]:
         "invalid": detection.validity is not None and not detection.validity.holds,
         "mosaic": mosaic(detection),
         "closeups": [(lesion, closeup(detection, lesion)) for lesion in shown],
-        "found": components(len(detection.lesions)),
+        "found": count_of(len(detection.lesions), "component"),
         "calibration": detection.calibration or {},
         "comparison": comparison(detection),
         "brain": brain_check(detection),
         "registration": registration_check(detection.template),
-        "checks": [_check(name, value) for name, value in detection.checks.items()],
+        "checks": [_check(name, float(value)) for name, value in detection.checks.items()],
         "methods": methods_paragraph(detection),
         "record": list(_record(detection.provenance)),
         "recipe": _recipe(detection.provenance.get("recipe")),

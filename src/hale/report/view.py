@@ -1,6 +1,7 @@
 """What a picture shows of a detection: which slices, which field of view, which window."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -69,8 +70,8 @@ def axial_slices(detection: Detection, count: int) -> list[int]:
     """
     area = detection.brain.sum(axis=(0, 1))
     through = np.flatnonzero(area > 0.05 * area.max()) if area.any() else np.arange(area.size)
-    at = np.linspace(0, through.size - 1, min(count, through.size)).round().astype(int)
-    chosen = through[at]
+    count = min(count, through.size)
+    chosen = through[((np.arange(count) + 0.5) / count * through.size).astype(int)]
     free = np.ones(chosen.size, bool)
     for peak in _peaks(detection)[: chosen.size // 2]:
         distance = np.where(free, np.abs(chosen - peak), np.iinfo(int).max)
@@ -102,6 +103,22 @@ def grey_window(values: np.ndarray, brain: Mask) -> tuple[float, float]:
     return float(min(low, max(0.0, low - 0.1 * (high - low)))), float(high + 0.05 * (high - low))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shades:
+    """What the colours of a detection's pictures stand for."""
+
+    window: tuple[float, float]
+    """Intensity of the scan that is black, and white."""
+    scale: tuple[float, float]
+    """Anomaly at which the overlay's colours begin, and end."""
+
+
+def shades_of(detection: Detection) -> Shades:
+    """Return the shades that all pictures of a detection share."""
+    window = grey_window(first_volume(detection).values, detection.brain)
+    return Shades(window=window, scale=heat_scale(detection))
+
+
 def heat_scale(detection: Detection) -> tuple[float, float]:
     """Return where the overlay's colours begin and end.
 
@@ -117,38 +134,25 @@ def heat_scale(detection: Detection) -> tuple[float, float]:
     return begin, max(float(top), begin * 1.01)
 
 
-def slice_labels(
-    detection: Detection, k: int, corner: tuple[int, int], size: tuple[int, int]
+def tile_labels(
+    name: str, axis: int, corner: tuple[int, int], size: tuple[int, int]
 ) -> list[Label]:
-    """Return R, L and the position of axial slice ``k``, for the tile at ``corner``."""
-    return [*side_labels(2, corner, size), _at_top(slice_position(detection, k), corner)]
-
-
-def plane_labels(axis: int, corner: tuple[int, int], size: tuple[int, int]) -> list[Label]:
-    """Return the sides and the name of the plane across ``axis``."""
-    return [*side_labels(axis, corner, size), _at_top(PLANES[axis], corner)]
-
-
-def side_labels(axis: int, corner: tuple[int, int], size: tuple[int, int]) -> list[Label]:
-    """Return the letters at the left and right edge of a tile."""
+    """Return a tile's name (top left) and the letters of its left and right side."""
     (row, column), (left, right) = corner, SIDES[axis]
-    middle = row + size[0] / 2
+    middle = row + size[0] // 2
     return [
-        Label(text=left, row=middle, column=column + 5, size=9),
-        Label(text=right, row=middle, column=column + size[1] - 3, anchor="right", size=9),
+        Label(text=name, row=row + 20, column=column + 10),
+        Label(text=left, row=middle, column=column + 10),
+        Label(text=right, row=middle, column=column + size[1] - 2, anchor="right"),
     ]
 
 
-def _at_top(text: str, corner: tuple[int, int]) -> Label:
-    return Label(text=text, row=corner[0] + 11, column=corner[1] + 6)
-
-
-def slice_position(detection: Detection, k: int) -> str:
-    """Return where axial slice ``k`` cuts the middle of the brain, e.g. ``S 42 mm``."""
+def slice_positions(detection: Detection, levels: Sequence[int]) -> list[str]:
+    """Return where axial slices cut the middle of the brain, e.g. ``S 42 mm``."""
     low, high = box(detection.brain)
-    middle = [[(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, k]]
-    z = round(float(first_volume(detection).grid.positions(np.array(middle))[0, 2]))
-    return f"{DIRECTIONS[2][z < 0]} {abs(z)} mm"
+    middle = np.array([[(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, k] for k in levels])
+    heights = first_volume(detection).grid.positions(middle)[:, 2].round().astype(int)
+    return [f"{DIRECTIONS[2][z < 0]} {abs(z)} mm" for z in map(int, heights)]
 
 
 def tilt(grid: Grid) -> float:

@@ -38,14 +38,15 @@ def verdict(detection: Detection) -> Verdict:
         count = len(detection.lesions)
         return Verdict(
             tone="flagged" if valid else "open",
-            headline=f"Flagged: {components(count)} beyond what {healthy} show",
-            meaning="Each is a connected region so large and so unusual that nothing as heavy is "
-            f"expected anywhere in the brain in {healthy}. {_realised(told)}".strip(),
+            headline=f"Flagged: {count_of(count, 'component')} beyond what {healthy} show",
+            meaning="A component is a connected region of unusual voxels; its size and strength "
+            f"count together. In {healthy}, no component anywhere in the brain counts as much. "
+            f"{_realised(told)}".strip(),
         )
     return Verdict(
         tone="clear" if valid else "open",
         headline=f"Not flagged at alpha = {alpha:g}" if alpha == alpha else "Not flagged",
-        meaning=f"No connected region is heavier than what {healthy} show. "
+        meaning=f"No connected region of unusual voxels is beyond what {healthy} show. "
         "That does not make the scan normal: small or faint findings stay below this line. "
         f"{_realised(told)}".strip(),
     )
@@ -58,8 +59,8 @@ def _realised(told: Mapping[str, Any]) -> str:
         return ""
     source = f" ({told['n_scans']} healthy scans)" if "n_scans" in told else ""
     return (
-        f"With this calibration{source}, between {100 * low:.0f} and {percent(high)} of healthy "
-        "scans are flagged (95 % interval)."
+        f"With this calibration{source}, between {100 * low:.0f} and {100 * high:.0f} % of healthy "
+        "scans are flagged (95\u00a0% interval)."
     )
 
 
@@ -99,7 +100,7 @@ def _preparation(prep: Any) -> list[str]:
         case "percentile":
             low, high = prep.get("low", 1), prep.get("high", 99)
             limited = ", limited to that range" if prep.get("clip") else ""
-            scaled = f"from their {low:g} to their {high:g} percentile onto 0 to 1{limited}"
+            scaled = f"from percentiles {low:g} and {high:g} onto 0 and 1{limited}"
             return [f"{done}; intensities in the brain were scaled {scaled}."]
         case "robust_z":
             return [f"{done}; intensities were centred on the brain's median over its spread."]
@@ -112,11 +113,11 @@ def _post_processing(post: Any) -> list[str]:
         return []
     steps = []
     if post.get("erode"):
-        steps.append(f"cleared of a rim {post['erode']} voxels wide")
+        steps.append(f"cleared of a rim of {count_of(post['erode'], 'voxel')}")
     if post.get("smooth_mm"):
         steps.append(f"smoothed inside the brain ({post['smooth_mm']:g} mm FWHM)")
     if post.get("median"):
-        steps.append(f"median-filtered ({post['median']} voxels wide)")
+        steps.append(f"median-filtered over {count_of(post['median'], 'voxel')}")
     return [f"The anomaly map was {', '.join(steps)}."] if steps else []
 
 
@@ -147,13 +148,13 @@ def _calibration(detection: Detection) -> list[str]:
     return [*sentences, *filter(None, [_realised(told)])]
 
 
-def components(count: int) -> str:
-    """Return ``1 component``, ``2 components``."""
-    return f"{count} component" if count == 1 else f"{count} components"
+def count_of(number: int, noun: str) -> str:
+    """Return a number of things, e.g. ``1 component``, ``2 components``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage of at most two figures' worth of noise, e.g. ``90 %``."""
+    """Return a share as a percentage, e.g. ``90 %``."""
     return f"{100 * share:.3g} %"
 
 
