@@ -98,7 +98,6 @@ class FabricRun:
         start = self._progress(self.steps_done, total)
         with reporting(total, start=start, quiet=rank > 0) as report:
             for number in range(self.steps_done, total):
-                self._seconds = self._agreed(spent + self.clock() - began)
                 progress = self._progress(number, total)
                 if progress >= 1:  # out of time
                     break
@@ -106,11 +105,11 @@ class FabricRun:
                 torch.manual_seed(mixed(self.seed, number, rank, 0))  # dropout and the like
                 yield FabricStep(self, number, progress, is_logged=number % every(total) == 0)
                 self.steps_done = number + 1
+                self._seconds = self._agreed(spent + self.clock() - began)
                 report(self.steps_done, self._progress(self.steps_done, total))
                 if self._is_due(self.clock() - saved_at):
                     self._save(state)
                     saved_at, saved_number = self.clock(), self.steps_done
-        self._seconds = spent + self.clock() - began
         self.finished = self.steps_done >= total
         if saved_number < self.steps_done:
             self._save(state)

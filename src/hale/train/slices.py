@@ -43,7 +43,7 @@ def axial(scans: Sequence[Scan]) -> Slices:
         Refused: There is none.
     """
     if not any(scan.brain.any() for scan in scans):
-        given = f"{len(scans)} scans"
+        given = scans[0].id if len(scans) == 1 else f"{len(scans)} scans"
         raise Refused(given, "no slice contains brain", "give brain-extracted scans")
     parts = [(scan.image[..., ks], scan.brain[..., ks]) for scan in scans for ks in [_levels(scan)]]
     x = np.concatenate([image for image, _ in parts], axis=-1)  # c i j n

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+
+from hale.core.method import Precision, Training
+from hale.methods.dae import DAE, brain_error, coarse_noise
+from hale.train.run import FabricRun
+from hale.train.slices import axial
+
+TINY = DAE(width=4, lr=1e-2, batch=8, steps=30)
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_defaults_are_the_specified_ones():
+    method = DAE()
+    assert (method.noise, method.cell, method.lr, method.weight_decay) == (0.2, 8, 1e-4, 1e-5)
+    assert (method.steps, method.batch, method.width) == (20_000, 32, 64)
+
+
+def test_noise_is_weaker_between_the_points_of_its_grid():
+    x = torch.zeros(500, 1, 96, 96)
+    grid = 0.2 * torch.randn(500, 1, 12, 12, generator=draw())
+    assert grid.std() == pytest.approx(0.2, rel=0.02)
+    field = coarse_noise(x, std=0.2, cell=8, draw=draw())
+    assert field.shape == x.shape
+    assert 0.1 < field.std() < grid.std()
+    assert abs(float(field.mean())) < 0.005
+
+
+def test_noise_is_smooth():
+    field = coarse_noise(torch.zeros(8, 1, 96, 96), std=0.2, cell=8, draw=draw())
+    assert field.diff(dim=-1).abs().mean() < 0.3 * field.abs().mean()
+
+
+def test_noise_fits_slices_that_are_no_multiple_of_its_cell():
+    x = torch.zeros(2, 2, 157, 189)
+    assert coarse_noise(x, std=0.2, cell=8, draw=draw()).shape == x.shape
+
+
+def test_error_outside_the_brain_counts_nothing():
+    x_hat, x = torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8)
+    brain = torch.rand(2, 1, 8, 8) > 0.5
+    elsewhere = torch.where(brain, x_hat, torch.rand(2, 1, 8, 8))
+    assert torch.equal(brain_error(x_hat, x, brain), brain_error(elsewhere, x, brain))
+    assert brain_error(x_hat, x, brain) == pytest.approx(
+        float(((x_hat - x)[brain] ** 2).sum()) / x.numel(), rel=1e-5
+    )
+
+
+def test_what_the_network_is_given(healthy, ill, monkeypatch):
+    """Noise inside the brain only while it learns; the scan itself when it is tested."""
+    seen = []
+    forward = DAE._network
+
+    def watched(method, space):
+        net = forward(method, space)
+        net.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+        return net
+
+    monkeypatch.setattr(DAE, "_network", watched)
+    method = DAE(width=4, batch=4, steps=1)
+    run = FabricRun(device="cpu", precision=Precision.FULL)
+    detector = method.fit(Training(space=healthy[0].space, healthy=healthy), run)
+    (noisy,) = seen
+    slices = axial(healthy)
+    step = next(FabricRun(device="cpu", precision=Precision.FULL).steps(1))
+    clean = slices[step.draw(len(slices), size=4)]
+    assert torch.equal(noisy[~clean.brain], clean.x[~clean.brain])
+    assert (noisy != clean.x)[clean.brain].any()
+    seen.clear()
+    detector.score(ill.scan)
+    assert torch.equal(torch.cat(seen), axial([ill.scan]).x)
+
+
+def test_two_golden_numbers(healthy, ill):
+    """Seed 0 on the phantom; a change here is a change of the method."""
+    run = FabricRun(device="cpu", precision=Precision.FULL, seed=0)
+    found = TINY.fit(Training(space=healthy[0].space, healthy=healthy), run).score(ill.scan)
+    lesion, brain = found.values[ill.lesion].mean(), found.values[ill.scan.brain].mean()
+    assert np.array([lesion, brain]) == pytest.approx([0.82849, 0.07798], rel=0.05)
