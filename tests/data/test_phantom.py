@@ -53,7 +53,7 @@ def test_same_numbers_same_voxels(subject):
 def test_the_cohort_is_a_bids_like_folder(cohort):
     table = rows(cohort)
     assert [row["split"] for row in table] == ["fit", "calibrate", "test", "test", "test"]
-    assert [row["lesion"] for row in table] == ["n/a"] * 3 + [str(CYCLE[0]), str(CYCLE[1])]
+    assert [row["lesion"] for row in table] == ["none"] * 3 + [str(CYCLE[0]), str(CYCLE[1])]
     assert table[3]["lesion"] == "4 ml +2 SD"
     assert "Name" in json.loads((cohort / "dataset_description.json").read_text(encoding="utf-8"))
     for row in table:
@@ -63,7 +63,7 @@ def test_the_cohort_is_a_bids_like_folder(cohort):
         assert scan.get_data_dtype() == np.int16
         assert scan.header.get_zooms() == (2, 2, 2)
         mask = anat / f"{name}_desc-lesion_mask.nii.gz"
-        assert mask.exists() == (row["lesion"] != "n/a")
+        assert mask.exists() == (row["lesion"] != "none")
         if mask.exists():
             lesion = np.asarray(nib.load(mask).dataobj)
             assert set(np.unique(lesion)) == {0, 1}

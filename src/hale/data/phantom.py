@@ -127,7 +127,9 @@ def write_cohort(  # noqa: PLR0913 - one count per split is the clearest
     for number, row in enumerate(rows):
         _write_subject(folder, row, phantom(seed, number), seed + number)
     lines = ["participant_id\tage\tsex\tsplit\tlesion"]
-    lines += [f"{r.participant_id}\t{r.age}\t{r.sex}\t{r.split}\t{r.lesion or 'n/a'}" for r in rows]
+    lines += [
+        f"{r.participant_id}\t{r.age}\t{r.sex}\t{r.split}\t{r.lesion or 'none'}" for r in rows
+    ]
     (folder / "participants.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     about = {
         "Name": "hale phantom cohort",

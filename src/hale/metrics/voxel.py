@@ -45,8 +45,8 @@ class Curve:
         """
         if not self.lesion:
             return NAN
-        steps = np.diff(self.true, prepend=0) / self.lesion
-        return float((steps * self.true / (self.true + self.false)).sum())
+        steps = np.diff(self.true, prepend=0)
+        return float((steps * self.true / (self.true + self.false)).sum() / self.lesion)
 
     @property
     def auroc(self) -> float:

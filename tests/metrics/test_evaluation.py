@@ -1,0 +1,111 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hale.metrics import lesion as lesions
+from hale.metrics import voxel
+from hale.metrics.evaluation import Kind, Maps, Region, score_case, summarise
+
+
+def maps_of(anomaly, **others):
+    parts = {"brain": None, "pvalue": None, "mask": None, "voxel_ml": 0.5, **others}
+    return Maps(anomaly=anomaly.astype(np.float32), **parts)
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    shape = (10, 12, 8)
+    truth = np.zeros(shape, bool)
+    truth[3:6, 3:6, 3:5] = True
+    brain = np.zeros(shape, bool)
+    brain[1:9, 1:11, 1:7] = True
+    anomaly = np.where(brain, rng.random(shape) + truth, 0)
+    pvalue = np.where(brain, 1 - anomaly / 2, 1).astype(np.float32)
+    mask = np.zeros(shape, np.int32)
+    mask[3:6, 3:6, 3] = 1
+    mask[8, 8, 6] = 2
+    return {"truth": truth, "brain": brain, "anomaly": anomaly, "pvalue": pvalue, "mask": mask}
+
+
+def row_of(arrays, kind=Kind.LESION, id_="sub-1"):
+    maps = maps_of(arrays["anomaly"], **{k: arrays[k] for k in ("brain", "pvalue", "mask")})
+    return score_case(id_, id_.split("_")[0], kind, maps, arrays["truth"])
+
+
+def test_a_row_holds_the_figures_of_the_voxels_in_the_brain(arrays):
+    row, brain, truth = row_of(arrays), arrays["brain"], arrays["truth"]
+    score = arrays["anomaly"].astype(np.float32)
+    assert row.region is Region.BRAIN
+    assert row.lesion_ml == 9
+    assert row.outside_ml == 0
+    assert row.auprc == voxel.average_precision(score[brain], truth[brain])
+    assert row.auprc_grid == voxel.average_precision(score, truth)
+    assert row.auroc == voxel.auroc(score[brain], truth[brain])
+    assert row.best_dice_oracle == voxel.best_dice(score[brain], truth[brain])
+    assert row.dice_at_alpha == 2 * 9 / (18 + 10)
+    assert row.precision_at_alpha == 9 / 10
+    assert row.recall_at_alpha == 9 / 18
+    assert row.dice_at_fpr01 == voxel.dice(arrays["pvalue"] <= 0.01, truth)
+    assert (row.lesions, row.lesions_detected) == (1, 1)
+    assert (row.components, row.false_components, row.flagged) == (2, 1, 1)
+
+
+def test_a_lesion_outside_the_brain_mask_counts_as_missed(arrays):
+    cut = arrays["brain"].copy()
+    cut[:5] = False
+    anomaly = np.where(cut, arrays["anomaly"], 0)
+    row = row_of({**arrays, "brain": cut, "anomaly": anomaly})
+    assert row.outside_ml == 6
+    kept = cut | arrays["truth"]
+    assert row.auprc == voxel.average_precision(
+        anomaly.astype(np.float32)[kept], arrays["truth"][kept]
+    )
+    assert row.auprc < 0.6
+
+
+def test_a_foreign_map_has_ranking_figures_only(arrays):
+    row = score_case("a", "a", Kind.LESION, maps_of(arrays["anomaly"]), arrays["truth"])
+    assert row.region is Region.GRID
+    assert row.auprc == row.auprc_grid > 0
+    undefined = (row.dice_at_alpha, row.dice_at_fpr01, row.flagged, row.lesions, row.fpr01)
+    assert np.isnan(undefined).all()
+    assert row.counts is None
+
+
+def test_without_a_lesion_nothing_flatters(arrays):
+    healthy = {**arrays, "truth": np.zeros_like(arrays["truth"])}
+    row = row_of(healthy, Kind.HEALTHY)
+    figures = (row.auprc, row.auroc, row.best_dice_oracle, row.dice_at_alpha, row.l1_ratio)
+    assert np.isnan(figures).all()
+    assert row.false_components == 2
+    assert row.fpr01 == (arrays["pvalue"] <= 0.01)[arrays["brain"]].mean()
+
+
+def test_summary_means_and_pooled_lesions(arrays):
+    hit = row_of(arrays, id_="sub-1")
+    missed = row_of({**arrays, "mask": np.zeros_like(arrays["mask"])}, id_="sub-2")
+    nothing = np.zeros_like(arrays["truth"])
+    flagged = row_of({**arrays, "truth": nothing}, Kind.HEALTHY, "sub-3")
+    clean = replace(flagged, id="sub-4", patient="sub-4", flagged=0.0, false_components=0.0)
+    clean = replace(clean, score=0.1)
+    figures = summarise([hit, missed, flagged, clean], draws=200)
+    assert figures["dice_at_alpha"].value == hit.dice_at_alpha / 2
+    assert figures["dice_at_alpha"].n == 2
+    assert figures["lesion_recall"].value == 0.5
+    assert figures["lesion_precision"].value == 0.5
+    assert figures["lesion_f1"].value == lesions.f1([hit.counts, missed.counts]) == 0.5
+    assert figures["lesion_recall_medium"].value == 0.5
+    assert np.isnan(figures["lesion_recall_large"].value)
+    assert figures["false_components"].value == (1 + 0 + 2 + 0) / 4
+    assert figures["healthy_flagged"].value == 0.5
+    assert figures["scan_auroc"].value == (1 + 1 + 0.5 + 0.5) / 4
+    assert figures["scan_auroc"].n == 4
+
+
+def test_visits_are_drawn_with_their_patient(arrays):
+    visits = [row_of(arrays, id_=f"sub-1_ses-{n}") for n in range(3)]
+    figures = summarise(visits, draws=100)
+    assert figures["auprc"].n == 3
+    assert np.isnan(figures["auprc"].low)  # one patient has no interval
