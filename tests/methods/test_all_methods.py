@@ -12,6 +12,7 @@ from safetensors.numpy import load, save
 from sklearn.metrics import average_precision_score
 
 from hale.core.errors import Refused
+from hale.core.grid import Grid
 from hale.core.method import (
     Detector,
     Method,
@@ -21,7 +22,7 @@ from hale.core.method import (
     Supervision,
     Training,
 )
-from hale.core.scan import Case, Scan
+from hale.core.scan import Case, Contrast, Scan, Space
 from hale.methods import METHODS
 from hale.recipe import build_recipe
 from hale.train.run import FabricRun
@@ -167,14 +168,27 @@ def test_state_is_plain_arrays(fitted: Fitted):
 
 
 def test_a_state_that_is_not_its_own_is_refused(fitted: Fitted, ill: Case):
+    if not isinstance(fitted.detector, Placed):
+        pytest.skip("runs no network")
     state = dict(fitted.detector.state())
-    if not state:
-        pytest.skip("learns nothing")
     with pytest.raises(Refused):
         fitted.method.restore({**state, "stranger": np.zeros(1, np.float32)}, ill.scan.space)
     state.popitem()
     with pytest.raises(Refused):
         fitted.method.restore(state, ill.scan.space)
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_takes_several_contrasts_on_a_grid_of_any_size(name):
+    """Neither a multiple of 8 nor square, as a slice of 157 x 189 is not."""
+    scans = [odd_scan(seed) for seed in range(3)]
+    brief = {key: value for key, value in {"steps": 2}.items() if key in TINY.get(name, {})}
+    cases = [Case(scan=scan, lesion=scan.brain & (scan.image[0] > 0.9)) for scan in scans]
+    detector = fit(build(name, **brief), scans[:2], scans[2:], cases)
+    found = detector.score(scans[2])
+    assert found.values.shape == scans[2].brain.shape
+    if found.pseudo_healthy is not None:
+        assert found.pseudo_healthy.shape == scans[2].image.shape
 
 
 def test_pseudo_healthy_is_an_image_of_the_scan(fitted: Fitted, ill: Case):
@@ -194,6 +208,17 @@ def test_runs_where_it_was_fitted_and_is_restored_in_full_precision(fitted: Fitt
     again = fitted.method.restore(fitted.detector.state(), ill.scan.space)
     assert isinstance(again, Placed)
     assert (again.device, again.precision) == ("cpu", Precision.FULL)
+
+
+def odd_scan(seed: int) -> Scan:
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = (-18, -21, -5)
+    grid = Grid(shape=(19, 22, 6), affine=affine)
+    space = Space(slots=((Contrast.T1W,), (Contrast.FLAIR,)), grid=grid)
+    brain = np.zeros(grid.shape, bool)
+    brain[3:16, 4:19, 1:5] = True
+    image = np.random.default_rng(seed).random((2, *grid.shape), np.float32) * brain
+    return Scan(id=f"odd-{seed}", space=space, image=image, brain=brain)
 
 
 def same_maps(a: Detector, b: Detector, scan: Scan) -> None:

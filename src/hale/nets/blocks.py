@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 
 def padded(x: Float[Tensor, "b c i j"], multiple: int) -> Float[Tensor, "b c _ _"]:
@@ -58,7 +59,6 @@ def parameters(net: nn.Module) -> int:
 
 def to_channels_last(net: nn.Module, device: str | torch.device) -> nn.Module:
     """Move ``net``, in place, to ``device`` and to the memory layout that convolutions like."""
-    # one call per change: torch types neither as accepting both
     net.to(device)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    convert_conv2d_weight_memory_format(net, torch.channels_last)
     return net

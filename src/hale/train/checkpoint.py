@@ -49,7 +49,7 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write(unfinished, to_bytes(tensors, labels))
-            os.replace(unfinished, path)  # noqa: PTH105
+            unfinished.replace(path)
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             why = f"the checkpoint of step {step} cannot be written ({error.strerror or error})"
@@ -97,7 +97,7 @@ class Checkpoints:
         path = self._path(step)
         with safe_open(path, framework="pt") as file:
             labels = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
         if labels.get("crc32") != str(_sum(tensors)):
             msg = "its checksum does not fit"
             raise ValueError(msg)
