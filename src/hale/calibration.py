@@ -165,11 +165,11 @@ def normative(maps: Sequence[AnomalyMap], grid: Grid, settings: Calibrating) -> 
         settings: Width of the smoothing, floor of the spread.
     """
     count = np.sum([m.brain for m in maps], axis=0, dtype=np.float32)
-    seen = count > 0
+    seen: Mask = np.greater(count, 0)
     total = np.sum([m.values for m in maps], axis=0, dtype=np.float64)
     mean = np.divide(total, count, out=np.zeros_like(total), where=seen)
     squares = np.sum([m.brain * (m.values - mean) ** 2 for m in maps], axis=0)
-    often = count > 1
+    often: Mask = np.greater(count, 1)
     variance = np.divide(squares, count - 1, out=np.zeros_like(squares), where=often)
     mean = smoothed(mean.astype(np.float32), seen, grid, fwhm_mm=settings.smooth_mm)
     variance = smoothed(variance.astype(np.float32), often, grid, fwhm_mm=settings.smooth_mm)
@@ -241,8 +241,16 @@ def calibrated(
     )
 
 
+def usable_alpha(alpha: float) -> float:
+    """Return ``alpha``, refusing what is no share between 0 and 1."""
+    if not 0 < alpha < 1:
+        raise Refused(f"alpha = {alpha:g}", "is no share of scans", "give one between 0 and 1")
+    return alpha
+
+
 def refuse_small_alpha(settings: Calibrating, n: int) -> None:
     """Refuse an alpha that ``n`` healthy persons cannot promise."""
+    usable_alpha(settings.alpha)
     if n < settings.scans_needed:
         what = f"alpha = {settings.alpha:g}"
         why = f"{n} healthy scans can promise no less than 1/{n + 1} = {1 / (n + 1):.3g}"

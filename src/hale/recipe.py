@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from hale.calibration import Calibrating
 from hale.core.errors import Refused
@@ -127,7 +127,7 @@ def plain(value: Any) -> Any:
 def _checked(cls: Any, values: Any, where: str) -> Any:
     """Return ``values`` as an instance of ``cls``; the first thing that does not fit is named."""
     if is_dataclass(cls):
-        cls.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+        cls = with_config(ConfigDict(extra="forbid"))(cls)
     try:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
@@ -152,3 +152,16 @@ def _override(table: dict[str, Any], setting: str) -> None:
         if not isinstance(table, dict):
             raise Refused(f"--set {setting}", f"{section!r} is no table", "name a table's key")
     table[key] = value
+
+
+def bundled() -> dict[str, Path]:
+    """Return the recipes that come with `hale`, by name."""
+    here = Path(__file__).parent
+    folders = (here / "recipes", here.parents[1] / "recipes")  # installed, or in the source tree
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+
+
+def bundled_or_path(recipe: str) -> Path:
+    """Return the file of a recipe given by path or by the name of a bundled one."""
+    path = Path(recipe)
+    return path if path.exists() else bundled().get(path.stem, path)

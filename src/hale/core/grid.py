@@ -29,11 +29,12 @@ class Grid:
 
     def is_the_same_as(self, other: "Grid") -> bool:
         """Compare shape, and positions to 1 µm per voxel index."""
-        return self.shape == other.shape and np.allclose(self.affine, other.affine, atol=1e-3)
+        return self.shape == other.shape and bool(np.allclose(self.affine, other.affine, atol=1e-3))
 
     def positions(self, index: np.ndarray) -> np.ndarray:
         """Return the position (mm) of voxel indices, both ``(n, 3)``."""
-        return np.asarray(index, float) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        moved: np.ndarray = np.asarray(index, float) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return moved
 
 
 def resample(

@@ -156,7 +156,7 @@ def _scaling_notes(path: Path) -> list[str]:
     if not path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".img")):
         return []
     header_file = path.with_suffix(".hdr") if path.suffix.lower() == ".img" else path
-    with nib.openers.ImageOpener(header_file) as file:
+    with nib.openers.ImageOpener(str(header_file)) as file:
         raw = file.read(348)
     header = nib.Nifti1Header(raw, check=False)  # reads either byte order
     slope = float(header["scl_slope"])

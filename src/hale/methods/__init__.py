@@ -1,8 +1,10 @@
 """The registry: one line per method. Modules load on demand, so ``hale --help`` needs no torch."""
 
 from collections.abc import Callable
+from dataclasses import Field, fields
+from enum import Enum
 from importlib import import_module
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from hale.core.errors import Refused
 from hale.core.method import Method
@@ -27,3 +29,28 @@ def find(name: str) -> Callable[..., Method]:
 def _names() -> str:
     *most, last = METHODS
     return f"{', '.join(most)} or {last}"
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return name, summary, reference, supervision and fields of a method, as plain values."""
+    cls = cast("Any", find(name))
+    _, _, reference = (import_module(cls.__module__).__doc__ or "").partition("Reference: ")
+    return {
+        "name": name,
+        "summary": (cls.__doc__ or "").strip().splitlines()[0],
+        "reference": " ".join(reference.partition("\n\n")[0].split()),
+        "supervision": str(cls.supervision),
+        "fields": [
+            {"name": field.name, "type": _type_name(field.type), "default": _default(field)}
+            for field in fields(cls)
+        ],
+    }
+
+
+def _type_name(annotation: Any) -> str:
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _default(field: Field[Any]) -> Any:
+    value = field.default
+    return value.value if isinstance(value, Enum) else value

@@ -75,7 +75,9 @@ class IntensityDetector:
 
     def _transformed(self, inside: np.ndarray) -> np.ndarray:
         if self.transform is Transform.EQUALISED:
-            return (rankdata(inside) / inside.size).astype(np.float32)
+            rank: np.ndarray = rankdata(inside) / inside.size
+            return rank.astype(np.float32)
         centre = np.median(inside)
         spread = 1.4826 * np.median(np.abs(inside - centre))
-        return ((inside - centre) / max(spread, 1e-6)).clip(0).astype(np.float32)
+        z: np.ndarray = (inside - centre) / max(spread, 1e-6)
+        return z.clip(0).astype(np.float32)

@@ -1,12 +1,11 @@
 """The page about a model that people read before they trust it."""
 
-import sys
 from collections.abc import Mapping
-from inspect import getmodule
 from typing import Any
 
 from hale.calibration import Calibration, settings_of
 from hale.core.scan import Space
+from hale.methods import describe
 from hale.recipe import Recipe
 
 CARD = """\
@@ -58,7 +57,7 @@ def card(
         doc=(type(recipe.method).__doc__ or "").strip(),
         method=recipe.method_name,
         supervision=recipe.method.supervision,
-        reference=reference(recipe),
+        reference=describe(recipe.method_name)["reference"],
         slots=" + ".join("/".join(slot) for slot in space.slots),
         shape=" x ".join(map(str, space.grid.shape)),
         spacing=spacing,
@@ -68,14 +67,6 @@ def card(
         terms=recipe.cohort.terms,
         calibration=_calibration(calibration, provenance),
     )
-
-
-def reference(recipe: Recipe) -> str:
-    """Return the reference in the docstring of the method's module, on one line."""
-    module = getmodule(type(recipe.method)) or sys.modules[type(recipe.method).__module__]
-    text = module.__doc__ or ""
-    _, _, found = text.partition("Reference: ")
-    return " ".join(found.partition("\n\n")[0].split()) or "none given"
 
 
 def _fit(provenance: Mapping[str, Any]) -> str:

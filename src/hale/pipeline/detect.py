@@ -15,7 +15,7 @@ from hale.core.scan import RawScan
 from hale.core.trace import Trace
 from hale.core.types import Labels, Map, Mask
 from hale.io.cache import Cache
-from hale.pipeline.card import reference
+from hale.methods import describe
 from hale.pipeline.domain import validity
 from hale.pipeline.fit import score, versions
 from hale.pipeline.model import Model, runs_in, summary
@@ -182,7 +182,7 @@ def _common(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap)
         "provenance": {
             **versions(),
             **summary(model),
-            "reference": reference(model.recipe),
+            "reference": describe(model.recipe.method_name)["reference"],
             "input_files": list(raw.source.files),
             "input_sha256": list(raw.source.sha256),
             "precision": str(runs_in(model)),

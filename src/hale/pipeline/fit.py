@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hale import __version__
 from hale.calibration import Calibration, calibrated, normative, refuse_small_alpha
@@ -39,7 +39,7 @@ class Options:
     device: str = "auto"
     precision: Precision = Precision.AUTO
     budget_minutes: float | None = None
-    resume: str | int | None = None
+    resume: Literal["latest"] | int | None = None
     """``latest``, a step, or None for a fresh start."""
     workers: int = 1
     cache: Cache = field(default_factory=Cache)

@@ -19,6 +19,7 @@ from hale.core.scan import Stored
 from hale.io.model import swap
 from hale.io.nifti import write_volume
 from hale.report.page import write_report
+from hale.report.view import first_volume
 
 RESULT = "detection.json"
 LESION_COLUMNS = (
@@ -37,19 +38,22 @@ LESION_COLUMNS = (
 
 
 def write_detection(
-    detection: Detection, stored: Stored, out: Path, *, report: bool = True
+    detection: Detection, stored: Stored | None, out: Path, *, report: bool = True
 ) -> None:
     """Write maps, tables and report of one scan into ``out``, replacing what was there.
 
     Args:
         detection: On the scan's RAS+ grid.
-        stored: How the scan's file stored its voxels: the maps are written the same way.
+        stored: How the scan's file stored its voxels: the maps are written the same way. None for
+            a scan that came from no file: RAS+.
         out: A folder; it appears when it is complete.
         report: Whether to draw ``report.html`` too.
 
     Raises:
         Refused: The folder cannot be written, or the disk is full.
     """
+    grid = first_volume(detection).grid
+    stored = stored or Stored(shape=grid.shape, affine=grid.affine)
     with new_folder(out) as folder:
         write_volume(folder / "anomaly.nii.gz", detection.anomaly, stored)
         write_volume(folder / "brain.nii.gz", detection.brain.astype(np.uint8), stored)

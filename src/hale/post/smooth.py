@@ -29,4 +29,5 @@ def smoothed(values: Map, brain: Mask, grid: Grid, *, fwhm_mm: float) -> Map:
     weight = gaussian_filter(brain.astype(np.float32), sigma, truncate=3.0)
     total = gaussian_filter(np.where(brain, values, np.float32(0)), sigma, truncate=3.0)
     inside = brain & (weight > 0)
-    return np.divide(total, weight, out=np.zeros_like(total), where=inside)
+    smooth: Map = np.divide(total, weight, out=np.zeros_like(total), where=inside)
+    return smooth

@@ -7,17 +7,17 @@ from hale.core.grid import Grid, resample
 from hale.core.scan import Volume
 from hale.core.types import Map, Mask
 
-COARSE_MM = 4.0
+COARSE_MM = 6.0
 ITERATIONS = (50, 50, 50, 50)
 TOLERANCE = 1e-3
 
 
 def coarse_grid(volume: Volume) -> Grid:
-    """Return a grid of about 4 mm over the same block."""
+    """Return a grid of about 6 mm over the same block."""
     grid = volume.grid
     steps = [max(1, round(COARSE_MM / s)) for s in grid.spacing]
-    shape = tuple(-(-n // step) for n, step in zip(grid.shape, steps, strict=True))
-    return Grid(shape=shape, affine=grid.affine @ np.diag([*map(float, steps), 1.0]))
+    i, j, k = (-(-n // step) for n, step in zip(grid.shape, steps, strict=True))
+    return Grid(shape=(i, j, k), affine=grid.affine @ np.diag([*map(float, steps), 1.0]))
 
 
 def log_bias(volume: Volume, brain: Mask) -> Map:

@@ -164,7 +164,8 @@ def _without_nan(name: str, volume: Volume, brain: Mask, log: _Log) -> Volume:
 
 
 def _finite(values: Map) -> Map:
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    finite: Map = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    return finite
 
 
 def _registered(

@@ -23,7 +23,7 @@ def normalised(
         case Normalisation.ROBUST_Z:
             offset = float(np.median(inside))
             scale = 1.4826 * float(np.median(np.abs(inside - offset)))
-        case Normalisation.NONE:
+        case _:
             offset, scale = 0.0, 1.0
     if scale <= 0:
         raise Refused(name, "the brain has no contrast (one grey value)", "check the scan")

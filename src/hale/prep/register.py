@@ -13,10 +13,12 @@ from hale.core.types import Affine, Map, Mask
 
 WORKING_MM = 2.0
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-BINS = 50
-SAMPLED = 0.2
+BINS = 32
+SAMPLED = 0.1
 SEED = 20_111
 ITERATIONS = 200
+SHRINK = (4, 2)
+"""Of the working spacing, level by level. A third level at 2 mm gains nothing (Dice, correlation)."""
 
 
 def register(moving: Volume, brain: Mask, template: Volume) -> Affine:
@@ -32,21 +34,21 @@ def register(moving: Volume, brain: Mask, template: Volume) -> Affine:
     fixed = _image(_at_working_spacing(template))
     scan = Volume(values=np.where(brain, moving.values, 0).astype(np.float32), grid=moving.grid)
     image = _image(_at_working_spacing(scan))
-    start = sitk.CenteredTransformInitializer(
-        fixed, image, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
+    moments = sitk.CenteredTransformInitializerFilter.MOMENTS
+    rigid = sitk.Euler3DTransform(
+        sitk.CenteredTransformInitializer(fixed, image, sitk.Euler3DTransform(), moments)
     )
-    rigid = _optimised(fixed, image, sitk.Euler3DTransform(start), shrink=(4, 2))
+    _optimise(rigid, fixed, image)
     affine = sitk.AffineTransform(3)
     affine.SetCenter(rigid.GetCenter())
     affine.SetMatrix(rigid.GetMatrix())
     affine.SetTranslation(rigid.GetTranslation())
-    return _as_affine(_optimised(fixed, image, affine, shrink=(4, 2, 1)))
+    _optimise(affine, fixed, image)
+    return _as_affine(affine)
 
 
-def _optimised(
-    fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform, *, shrink: tuple[int, ...]
-) -> sitk.Transform:
-    """Return ``start`` after gradient descent on mutual information, coarse to fine."""
+def _optimise(transform: sitk.Transform, fixed: sitk.Image, moving: sitk.Image) -> None:
+    """Descend on mutual information, coarse to fine, changing ``transform`` in place."""
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
@@ -60,13 +62,12 @@ def _optimised(
         gradientMagnitudeTolerance=1e-5,
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(shrink)
-    method.SetSmoothingSigmasPerLevel([s / 2 for s in shrink])
+    method.SetShrinkFactorsPerLevel(SHRINK)
+    method.SetSmoothingSigmasPerLevel([factor / 2 for factor in SHRINK])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
-    method.SetInitialTransform(start, inPlace=True)
+    method.SetInitialTransform(transform, inPlace=True)
     method.SetNumberOfThreads(1)  # sums in one order: the same transform every time
     method.Execute(fixed, moving)
-    return start
 
 
 def _at_working_spacing(volume: Volume) -> Volume:
@@ -79,7 +80,8 @@ def _at_working_spacing(volume: Volume) -> Volume:
     scale = np.diag([*(WORKING_MM / spacing), 1.0])
     shift = np.eye(4)
     shift[:3, 3] = low
-    target = Grid(shape=tuple(int(n) for n in count), affine=grid.affine @ shift @ scale)
+    i, j, k = (int(n) for n in count)
+    target = Grid(shape=(i, j, k), affine=grid.affine @ shift @ scale)
     return Volume(values=resample(smoothed(volume, WORKING_MM), grid, target), grid=target)
 
 

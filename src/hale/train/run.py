@@ -31,7 +31,7 @@ class FabricRun:
     """A run on one process, or on as many as ``devices`` x ``nodes``. It serves one fit.
 
     Raises:
-        Refused: The device is not there.
+        Refused: The device is not there, or the budget is none.
     """
 
     _: KW_ONLY
@@ -66,6 +66,9 @@ class FabricRun:
 
     def __post_init__(self) -> None:
         """Resolve device and precision, and join the other processes."""
+        if self.budget_minutes is not None and not self.budget_minutes > 0:
+            given = f"a budget of {self.budget_minutes:g} minutes"
+            raise Refused(given, "leaves no time to learn", "give more than 0, or none")
         accelerator = resolve_device(self.device)
         self.precision = resolve_precision(self.precision, accelerator)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

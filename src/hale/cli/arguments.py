@@ -1,0 +1,60 @@
+"""Options that several commands share, and one that typer cannot express."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hale.core.errors import Refused
+from hale.core.method import Device, Precision
+
+RESUME = "--resume"
+LATEST = "latest"
+
+CacheOption = Annotated[
+    Path,
+    typer.Option("--cache", envvar="HALE_CACHE", help="Where prepared stages are kept."),
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where networks run.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="Arithmetic of networks; auto takes bf16 where it is fast.")
+]
+WorkersOption = Annotated[
+    int, typer.Option(help="Processes that prepare scans; 0: one per core.", min=0)
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+DEFAULT_CACHE = Path("~/.cache/hale")
+
+
+def with_optional_values(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--resume`` given its value where it stands alone."""
+    given = list(arguments)
+    for index, argument in enumerate(given):
+        following = given[index + 1 : index + 2]
+        if argument == RESUME and not (following and following[0].isdigit()):
+            given[index] = f"{RESUME}={LATEST}"
+    return given
+
+
+def refuse_full_folder(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output folder that holds something, or that cannot be made."""
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+            raise Refused(str(out), "is not empty", "give another --out, or --overwrite")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        probe = out.parent / f".{out.name}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        why = f"cannot be written ({error.strerror or error})"
+        raise Refused(str(out), why, "give another --out") from None
+
+
+def worker_count(workers: int) -> int:
+    """Return how many processes to use."""
+    from hale.pipeline.prepare import default_workers
+
+    return workers or default_workers()

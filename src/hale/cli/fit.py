@@ -1,0 +1,105 @@
+"""`hale fit`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hale.cli.arguments import (
+    DEFAULT_CACHE,
+    LATEST,
+    CacheOption,
+    DeviceOption,
+    JsonOption,
+    OverwriteOption,
+    PrecisionOption,
+    WorkersOption,
+    refuse_full_folder,
+    worker_count,
+)
+from hale.cli.output import print_json, say
+from hale.cli.progress import Bars
+from hale.core.errors import Refused
+from hale.core.method import Device, Precision
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="A TOML file, or a bundled recipe's name.")],
+    data: Annotated[Path, typer.Option(help="Folder of healthy scans.")],
+    out: Annotated[Path, typer.Option(help="The model's folder, to be made.")],
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting, e.g. --set method.lr=1e-3. Repeatable."),
+    ] = None,
+    device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
+    budget: Annotated[
+        float | None, typer.Option(help="Stop training after so many minutes, cleanly.", min=0.01)
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on from the newest checkpoint, or from that of a step.",
+            metavar="[STEP]",
+        ),
+    ] = None,
+    workers: WorkersOption = 0,
+    cache: CacheOption = DEFAULT_CACHE,
+    overwrite: OverwriteOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Learn from healthy scans, standardise and calibrate; write a model folder.
+
+    The folder DATA holds sub-*/anat/*_T1w.nii.gz and participants.tsv with a column split (fit,
+    standardise, calibrate, test). Without splits, people are divided 60 : 15 : 25. Scans are raw:
+    brain extraction, bias correction and registration are done here, and kept in the cache.
+
+    Examples:
+      hale fit atlas-default --data ixi/ --out models/atlas-t1
+
+      hale fit recipes/dae-default.toml --data ixi/ --out models/dae --budget 30
+
+      hale fit dae-default --data ixi/ --out models/dae --budget 60 --resume
+    """
+    from hale.io.cache import Cache
+    from hale.pipeline.fit import Options, fit
+    from hale.recipe import bundled_or_path, read_recipe
+
+    chosen = read_recipe(bundled_or_path(recipe), setting or ())
+    step = _step(resume)
+    refuse_full_folder(out, overwrite=overwrite or step is not None)
+    with Bars() as bars:
+        options = Options(
+            device=device,
+            precision=precision,
+            budget_minutes=budget,
+            resume=step,
+            workers=worker_count(workers),
+            cache=Cache(cache.expanduser()),
+            progress=bars,
+        )
+        model = fit(chosen, data, out, options)
+    if json:
+        print_json({"model": str(out), "sha256": model.sha256, **model.provenance})
+        return
+    for name, reason in model.provenance["fit"]["failed"].items():
+        say(f"left out {name}: {reason}")
+    calibration = model.calibration
+    if calibration is not None:
+        low, high = calibration.rate_interval()
+        say(
+            f"calibrated on {calibration.n_scans} healthy scans: at alpha"
+            f" {calibration.settings.alpha:g}, {100 * low:.0f} to {100 * high:.0f} % of healthy"
+            " scans like them will be flagged (95 %)"
+        )
+    say(f"model {out} ({model.sha256[:12]}); read {out / 'card.md'}")
+
+
+def _step(resume: str | None) -> Literal["latest"] | int | None:
+    if resume is None:
+        return None
+    if resume == LATEST:
+        return "latest"
+    if not resume.isdigit():
+        raise Refused(f"--resume {resume}", "is no step", "leave it empty, or give a number")
+    return int(resume)

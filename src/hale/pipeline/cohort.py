@@ -1,0 +1,190 @@
+"""Many scans through one model: resumable, one table at the end, failures with their reasons."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
+from hale.core.errors import Refused
+from hale.core.method import Precision
+from hale.data.cohort import Entry
+from hale.io.cache import Cache
+from hale.io.nifti import file_hash
+from hale.pipeline.detect import detect
+from hale.pipeline.model import Model, load_model
+from hale.pipeline.prepare import Failure, Progress, pool, read_entry, silent
+from hale.pipeline.write import RESULT, write_detection
+
+TABLE, MARK = "cohort.tsv", "cohort.json"
+COLUMNS = (
+    "id",
+    "status",
+    "flagged",
+    "score",
+    "lesions",
+    "lesions_ml",
+    "largest_ml",
+    "smallest_p",
+    "p_values_hold",
+    "seconds",
+    "reason",
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """A model on a cohort."""
+
+    model_folder: Path
+    out: Path
+    cache: Cache
+    device: str = "cpu"
+    precision: Precision = Precision.AUTO
+    report: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortResult:
+    """What became of a cohort."""
+
+    rows: tuple[dict[str, Any], ...]
+    failures: tuple[Failure, ...]
+    reused: int
+    """Scans whose results were there already."""
+
+
+def run_cohort(
+    job: Job,
+    entries: Sequence[Entry],
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> CohortResult:
+    """Detect in every scan; write a folder each and one table, ``cohort.tsv``.
+
+    A scan whose result is there, from the same file and the same model, is not done again.
+
+    Raises:
+        Refused: The output folder holds something else, or cannot be written.
+    """
+    model = load_model(job.model_folder)  # refuse before any work
+    _claim(job.out, model, overwrite=overwrite)
+    todo = [entry for entry in entries if not _is_done(job.out / entry.id, entry, model)]
+    reused = len(entries) - len(todo)
+    results: dict[str, Failure | None] = {}
+    progress("detecting", reused, len(entries))
+    for entry, result in _results(job, todo, workers):
+        results[entry.id] = result
+        progress("detecting", reused + len(results), len(entries))
+        _write_table(job.out, entries, results)
+    rows = _write_table(job.out, entries, results)
+    failures = tuple(f for f in results.values() if f is not None)
+    return CohortResult(rows=tuple(rows), failures=failures, reused=reused)
+
+
+def detect_entry(job: Job, entry: Entry) -> Failure | None:
+    """Detect in one scan and write its folder; a pure function of model and scan."""
+    try:
+        raw = read_entry(entry)
+        detection = detect(_model(job.model_folder, job.device, job.precision), raw, job.cache)
+        write_detection(detection, raw.source.stored, job.out / entry.id, report=job.report)
+    except Refused as error:
+        return Failure(id=entry.id, reason=str(error))
+    return None
+
+
+@once
+def _model(folder: Path, device: str, precision: Precision) -> Model:
+    """Return the model, read once per process."""
+    return load_model(folder, device=device, precision=precision)
+
+
+def _results(
+    job: Job, entries: Sequence[Entry], workers: int
+) -> Iterator[tuple[Entry, Failure | None]]:
+    """Yield as they are done."""
+    if workers <= 1 or len(entries) <= 1:
+        for entry in entries:
+            yield entry, detect_entry(job, entry)
+        return
+    with pool(workers) as executor:
+        futures: dict[Future[Failure | None], Entry] = {
+            executor.submit(detect_entry, job, entry): entry for entry in entries
+        }
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _claim(out: Path, model: Model, *, overwrite: bool) -> None:
+    """Take the folder for this model; refuse one that holds anything else."""
+    mark = out / MARK
+    try:
+        if mark.is_file() and json.loads(mark.read_text())["model_sha256"] == model.sha256:
+            return
+        if out.exists() and any(out.iterdir()):
+            if not overwrite:
+                why = "is not empty, and holds no results of this model to go on with"
+                raise Refused(str(out), why, "give another --out, or --overwrite")
+            shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps({"model": model.name, "model_sha256": model.sha256}))
+    except (OSError, ValueError, KeyError) as error:
+        raise Refused(str(out), f"cannot be used ({error})", "give another --out") from None
+
+
+def _is_done(folder: Path, entry: Entry, model: Model) -> bool:
+    """Say whether the folder holds the result of this file and this model."""
+    try:
+        provenance = json.loads((folder / RESULT).read_text(encoding="utf-8"))["provenance"]
+        made_by, made_from = provenance["model_sha256"], provenance["input_sha256"]
+        return bool(made_by == model.sha256 and made_from == [file_hash(entry.path)])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _write_table(
+    out: Path, entries: Sequence[Entry], results: dict[str, Failure | None]
+) -> list[dict[str, Any]]:
+    """Write ``cohort.tsv`` from the folders that are there; return its rows."""
+    rows = []
+    for entry in entries:
+        failure = results.get(entry.id)
+        if failure is not None:
+            rows.append({"id": entry.id, "status": "failed", "reason": failure.reason})
+        elif (result := out / entry.id / RESULT).is_file():
+            rows.append(_row(json.loads(result.read_text(encoding="utf-8"))))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    part = out / f".{TABLE}.part"
+    part.write_text(text.getvalue(), encoding="utf-8")
+    part.replace(out / TABLE)
+    return rows
+
+
+def _row(result: dict[str, Any]) -> dict[str, Any]:
+    """Return one line of the table."""
+    lesions = result["lesions"]
+    volumes = [lesion["volume_ml"] for lesion in lesions]
+    validity = result["p_values"]
+    return {
+        "id": result["id"],
+        "status": "done",
+        "flagged": result["flagged"],
+        "score": f"{result['score']:.3f}",
+        "lesions": len(lesions),
+        "lesions_ml": f"{sum(volumes):.2f}",
+        "largest_ml": f"{max(volumes, default=0.0):.2f}",
+        "smallest_p": f"{min((x['p'] for x in lesions), default=1.0):.4f}",
+        "p_values_hold": None if validity is None else validity["holds"],
+        "seconds": f"{sum(result['seconds'].values()):.1f}",
+        "reason": "; ".join(validity["reasons"]) if validity else "",
+    }
