@@ -82,6 +82,12 @@ def test_a_budget_that_is_not_used_up_changes_nothing():
     assert equal(weights(make(budget_minutes=1e9)), weights(make()))
 
 
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+def test_a_budget_of_nothing_is_refused(minutes):
+    with pytest.raises(Refused, match="no time to learn"):
+        make(budget_minutes=minutes)
+
+
 def test_a_larger_budget_goes_on_where_the_smaller_one_ended(tmp_path):
     clock = Clock()
     fit(make(clock=clock, folder=tmp_path, budget_minutes=5.0), 100, clock=clock)
