@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
@@ -127,7 +127,7 @@ def plain(value: Any) -> Any:
 def _checked(cls: Any, values: Any, where: str) -> Any:
     """Return ``values`` as an instance of ``cls``; the first thing that does not fit is named."""
     if is_dataclass(cls):
-        cls = with_config(ConfigDict(extra="forbid"))(cls)
+        cls = with_config(ConfigDict(extra="forbid"))(cast("type", cls))
     try:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:

@@ -3,11 +3,11 @@
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from hale.cli import (
     calibrate,
@@ -21,6 +21,8 @@ from hale.cli import (
 )
 from hale.core.errors import Refused
 
+REFUSED, DEFECT, STOPPED = 2, 1, 130
+
 HELP = """
 Unsupervised anomaly detection in brain MRI: a raw scan in, calibrated findings out.
 
@@ -33,7 +35,7 @@ With your own healthy scans (a BIDS-like folder):
   hale detect SCAN.nii.gz --model models/atlas --out OUT/
 
 Research use only; not a medical device. Exit status: 0 done, 1 a defect of ours, 2 input or usage
-refused, 3 a cohort was finished with failures.
+refused, 3 a cohort finished with failures.
 """
 
 app = typer.Typer(
@@ -46,7 +48,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (demo, fit, calibrate, detect, evaluate, methods, recipe, phantom):
-    app.command()(module.command)
+    app.command(module.__name__.rpartition(".")[2])(module.command)
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Of click, or of the copy of click that newer typer carries."""
 
 
 def version(*, value: bool) -> None:
@@ -73,35 +78,38 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status; every error becomes one line."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         status = app(list(arguments), standalone_mode=False)
     except Refused as error:
-        errors.print("[bold red]refused[/]", str(error).replace("\n", " "), markup=True)
-        return 2
-    except typer.Exit as stop:
-        return int(stop.exit_code)
-    except KeyboardInterrupt:
-        errors.print("stopped; what was finished is kept, the same command goes on from there")
-        return 130
-    except Exception as error:
-        return _usage_or_defect(error, errors)
+        return _told("refused", str(error), status=REFUSED)
+    except UsageError as error:
+        return _told("refused", _usage(error), status=REFUSED)
+    except (KeyboardInterrupt, typer.Abort):
+        kept = "what was finished is kept, and the same command goes on from there"
+        return _told("stopped", kept, status=STOPPED)
+    except Exception as error:  # the last line of defence: reported, never hidden
+        return _told("defect", _reported(error), status=DEFECT)
     return int(status or 0)
 
 
-def _usage_or_defect(error: Exception, errors: Console) -> int:
-    """Print a usage error as click words it; a defect in one line, its traceback in a file."""
-    import click
+def _told(kind: str, line: str, *, status: int) -> int:
+    """Print one line on standard error; return the status."""
+    line = " ".join(line.split())
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    errors.print(Text.assemble((kind, "bold red"), " ", line))
+    return status
 
-    if isinstance(error, click.exceptions.Abort):
-        errors.print("stopped")
-        return 130
-    if isinstance(error, click.ClickException):
-        error.show()
-        return 2
+
+def _usage(error: Exception) -> str:
+    """Return what was wrong with the command line, and where its help is."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "hale"
+    message = getattr(error, "format_message", lambda: str(error))()
+    return f"{message.rstrip('.')}; see `{command} --help`"
+
+
+def _reported(error: Exception) -> str:
+    """Keep the traceback in a file and return what to do with it."""
     with NamedTemporaryFile("w", prefix="hale-defect-", suffix=".txt", delete=False) as file:
         file.write(f"{sys.argv}\n{traceback.format_exc()}")
-    kind = type(error).__name__
-    where = Path(file.name)
-    errors.print(f"[bold red]defect[/] {kind}: this is our fault, please report {where}")
-    return 1
+    return f"{type(error).__name__}: this is our fault, please report it with {file.name}"

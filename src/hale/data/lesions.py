@@ -6,9 +6,10 @@ unchanged intensities of all brain voxels in the lesion and within `LOCAL_MM` of
 they belong to. That holds on raw and on normalised images, under a bias field, for any contrast.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import nibabel as nib
@@ -23,8 +24,10 @@ EDGE_MM = 2.0
 """Width of the soft edge: from the full change to none."""
 LOCAL_MM = 10.0
 """How far around the lesion its local tissue reaches."""
-TRIES = 300
-"""Places that are tried before a shape is said not to fit."""
+TRIES = 20
+"""Shapes of a folder that are tried before a lesion is said not to fit."""
+CHUNK = 4000
+"""Places that are tried at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +105,7 @@ def plant(image: Map, brain: Mask, grid: Grid, lesion: LesionSpec, seed: int) ->
         Refused: The lesion does not fit the brain or the voxels, or the tissue there is uniform.
     """
     rng = np.random.default_rng(seed)
-    solid = _ball(lesion.volume_ml) if lesion.shape is None else _real(lesion, rng)
-    index, depth = _place(brain, grid, lesion, solid, rng)
+    index, depth = _place(brain, grid, lesion, rng)
     where = tuple(index.T)
     mask = np.zeros(grid.shape, bool)
     mask[tuple(index[depth <= 0].T)] = True
@@ -133,47 +135,62 @@ def local_tissue(mask: Mask, brain: Mask, grid: Grid) -> Mask:
 
 
 def _place(
-    brain: Mask, grid: Grid, lesion: LesionSpec, solid: Solid, rng: np.random.Generator
+    brain: Mask, grid: Grid, lesion: LesionSpec, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return voxels about a random place that fits ``(n, 3)`` and their distance to the border."""
     count = round(lesion.volume_ml / grid.voxel_ml)
     if count < 1:
         raise Refused(str(lesion), f"a voxel is {grid.voxel_ml:.2g} ml", "plant a larger one")
-    deep = _deep(brain, grid, solid.radius_mm)
-    for centre in rng.permutation(deep)[:TRIES]:
-        index, depth = _around(centre, rng.uniform(-0.5, 0.5, 3), grid, solid)
+    solids = [_ball(lesion.volume_ml)] if lesion.shape is None else _real(lesion, rng)
+    for solid in islice(solids, TRIES):
+        offset, depth = _voxels(rng.uniform(-0.5, 0.5, 3), grid, solid)
         if len(depth) < count:
             continue
         # The border moves by a fraction of a voxel, so that sampling does not change the volume.
         level = np.partition(depth, count - 1)[count - 1]
-        inside = index[depth <= level]
-        fits = bool(((inside >= 0) & (inside < grid.shape)).all())
-        if fits and abs(level) <= max(grid.spacing) / 2 and brain[tuple(inside.T)].all():
+        centre = _room(brain, grid, solid, offset[depth <= level], rng)
+        if abs(level) <= max(grid.spacing) / 2 and centre is not None:
+            index = centre + offset
             on_grid = ((index >= 0) & (index < grid.shape)).all(axis=1)
             return index[on_grid], (depth - level)[on_grid]
     raise Refused(str(lesion), "it fits nowhere in this brain", "plant a smaller one")
 
 
-def _deep(brain: Mask, grid: Grid, radius_mm: float) -> np.ndarray:
-    """Return the brain voxels ``(n, 3)`` at least ``radius_mm`` from its border."""
+def _room(
+    brain: Mask, grid: Grid, solid: Solid, offset: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Return a random voxel (3,) about which all of ``offset`` ``(n, 3)`` is brain, if any is."""
     if not brain.any():
-        return np.empty((0, 3), int)
-    low = np.argwhere(brain).min(axis=0)
-    high = np.argwhere(brain).max(axis=0) + 1
-    block = np.pad(brain[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], 1)
+        return None
+    low, high = (np.argwhere(brain).min(axis=0), np.argwhere(brain).max(axis=0) + 1)
+    reach = np.abs(offset).max(axis=0) + 1
+    cut = brain[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    block = np.pad(cut, [(n, n) for n in reach])
     depth_mm = distance_transform_edt(block, sampling=grid.spacing)
-    deep: np.ndarray = np.argwhere(depth_mm >= radius_mm) + low - 1
-    return deep
+    # The centre may lie off its voxel's: a voxel less of depth than the largest ball would need.
+    deep = rng.permutation(np.flatnonzero(depth_mm > solid.radius_mm - max(grid.spacing)))
+    strides = np.array([block.shape[1] * block.shape[2], block.shape[2], 1])
+    farthest_first = np.argsort(-np.linalg.norm(offset * grid.spacing, axis=1))
+    steps = (offset @ strides)[farthest_first]
+    inside = block.ravel()
+    for begin in range(0, len(deep), CHUNK):
+        left = deep[begin : begin + CHUNK]
+        left = left[inside[left]]
+        for step in steps:
+            left = left[inside[left + step]]
+            if not len(left):
+                break
+        if len(left):
+            return np.array(np.unravel_index(left[0], block.shape)) - reach + low
+    return None
 
 
-def _around(
-    centre: np.ndarray, shift: np.ndarray, grid: Grid, solid: Solid
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the voxels about ``centre`` + ``shift`` (voxels) and their distance to the border."""
+def _voxels(shift: np.ndarray, grid: Grid, solid: Solid) -> tuple[np.ndarray, np.ndarray]:
+    """Return voxel offsets ``(n, 3)`` about a centre at ``shift``, and their distance (mm)."""
     reach = np.ceil((solid.reach_mm + EDGE_MM) / np.array(grid.spacing)).astype(int) + 1
     offset = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1)
     offset = offset.reshape(-1, 3)
-    return centre + offset, solid.distance((offset - shift) @ grid.affine[:3, :3].T)
+    return offset, solid.distance((offset - shift) @ grid.affine[:3, :3].T)
 
 
 def _ball(volume_ml: float) -> Solid:
@@ -181,22 +198,24 @@ def _ball(volume_ml: float) -> Solid:
     return Solid(radius_mm=radius_mm, reach_mm=radius_mm)
 
 
-def _real(lesion: LesionSpec, rng: np.random.Generator) -> Solid:
-    """Return a real shape at the wanted volume: of those that need not be halved or doubled."""
+def _real(lesion: LesionSpec, rng: np.random.Generator) -> Iterator[Solid]:
+    """Yield shapes at the wanted volume: in random order those at most halved or doubled to it."""
     found = [path for path in [lesion.shape] if path is not None and path.is_file()]
     if lesion.shape is not None and lesion.shape.is_dir():
         found = sorted([*lesion.shape.rglob("*.nii.gz"), *lesion.shape.rglob("*.nii")])
     if not found:
         raise Refused(str(lesion.shape), "no lesion mask is there", "name a NIfTI file or folder")
-    candidates = []
+    others = []
     for number in rng.permutation(len(found)):
         mask, step_mm = _shape(found[number])
         scale = float(lesion.volume_ml * 1000 / (mask.sum() * np.prod(step_mm))) ** (1 / 3)
-        candidates.append((abs(np.log(scale)), scale, int(number)))
         if 0.5 <= scale <= 2:
-            break
-    _, scale, number = min(candidates)
-    return _solid(*_shape(found[number]), scale)
+            yield _solid(mask, step_mm * scale)
+        else:
+            others.append((abs(np.log(scale)), scale, int(number)))
+    for _, scale, number in sorted(others):
+        mask, step_mm = _shape(found[number])
+        yield _solid(mask, step_mm * scale)
 
 
 @lru_cache(maxsize=256)
@@ -212,8 +231,7 @@ def _shape(path: Path) -> tuple[Mask, np.ndarray]:
     return piece[box], np.linalg.norm(image.affine[:3, :3], axis=0)
 
 
-def _solid(mask: Mask, spacing: np.ndarray, scale: float) -> Solid:
-    step_mm = spacing * scale
+def _solid(mask: Mask, step_mm: np.ndarray) -> Solid:
     # Beyond the margin the distance counts as the margin's: more than edge and shift ever need.
     padded = np.pad(mask, [(n, n) for n in np.ceil(8 / step_mm).astype(int)])
     inner = distance_transform_edt(padded, sampling=step_mm)

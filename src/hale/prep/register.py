@@ -18,7 +18,7 @@ SAMPLED = 0.1
 SEED = 20_111
 ITERATIONS = 200
 SHRINK = (4, 2)
-"""Of the working spacing, level by level. A third level at 2 mm gains nothing (Dice, correlation)."""
+"""Of the working spacing, level by level; a third at 2 mm gains nothing (Dice, correlation)."""
 
 
 def register(moving: Volume, brain: Mask, template: Volume) -> Affine:
