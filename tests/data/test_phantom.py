@@ -16,7 +16,7 @@ def subject() -> Phantom:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, fit=1, standardise=0, calibrate=1, healthy=1, lesions=2, seed=4)
+    write_cohort(folder, fit=1, standardise=0, calibrate=0, healthy=1, lesions=2, seed=4)
     return folder
 
 
@@ -52,9 +52,9 @@ def test_same_numbers_same_voxels(subject):
 
 def test_the_cohort_is_a_bids_like_folder(cohort):
     table = rows(cohort)
-    assert [row["split"] for row in table] == ["fit", "calibrate", "test", "test", "test"]
-    assert [row["lesion"] for row in table] == ["none"] * 3 + [str(CYCLE[0]), str(CYCLE[1])]
-    assert table[3]["lesion"] == "4 ml +2 SD"
+    assert [row["split"] for row in table] == ["fit", "test", "test", "test"]
+    assert [row["lesion"] for row in table] == ["none"] * 2 + [str(CYCLE[0]), str(CYCLE[1])]
+    assert table[2]["lesion"] == "4 ml +2 SD"
     assert "Name" in json.loads((cohort / "dataset_description.json").read_text(encoding="utf-8"))
     for row in table:
         name = row["participant_id"]
@@ -72,7 +72,7 @@ def test_the_cohort_is_a_bids_like_folder(cohort):
 
 
 def test_the_same_arguments_write_the_same_bytes(cohort, tmp_path):
-    write_cohort(tmp_path, fit=1, standardise=0, calibrate=1, healthy=1, lesions=2, seed=4)
+    write_cohort(tmp_path, fit=1, standardise=0, calibrate=0, healthy=1, lesions=2, seed=4)
     files = sorted(path.relative_to(cohort) for path in cohort.rglob("*") if path.is_file())
     assert files == sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
     assert all((cohort / f).read_bytes() == (tmp_path / f).read_bytes() for f in files)

@@ -1,9 +1,10 @@
 """Synthetic lesions: known anomalies of chosen size and contrast, planted in healthy scans.
 
 The change is flat inside and falls linearly over `EDGE_MM` across the border; the reference mask is
-where at least half of it is added. Its unit is the standard deviation of the *local tissue*: of the
-unchanged intensities of all brain voxels in the lesion and within `LOCAL_MM` of it, whatever tissue
-they belong to. That holds on raw and on normalised images, under a bias field, for any contrast.
+where at least half of it is added. Parts of a shape that are thinner than the edge stay below the
+full change. Its unit is the standard deviation of the *local tissue*: of the unchanged intensities
+of all brain voxels in the lesion and within `LOCAL_MM` of it, whatever tissue they belong to. That
+holds on raw and on normalised images, under a bias field, for any contrast.
 """
 
 from collections.abc import Iterator
@@ -181,7 +182,8 @@ def _room(
             if not len(left):
                 break
         if len(left):
-            return np.array(np.unravel_index(left[0], block.shape)) - reach + low
+            centre: np.ndarray = np.array(np.unravel_index(left[0], block.shape)) - reach + low
+            return centre
     return None
 
 

@@ -169,7 +169,7 @@ def _write(path: Path, values: np.ndarray, grid: Grid) -> None:
     image.set_qform(grid.affine, code=1)
     image.set_sform(grid.affine, code=1)
     image.header.set_xyzt_units("mm")
-    path.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
+    path.write_bytes(gzip.compress(image.to_bytes(), 6, mtime=0))
 
 
 def _template_indices(grid: Grid, template: Grid, rng: np.random.Generator) -> np.ndarray:
