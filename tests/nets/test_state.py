@@ -31,8 +31,8 @@ def test_arrays_are_copies_in_float32():
     ("change", "why"),
     [
         (lambda state: state.popitem(), "is missing"),
-        (lambda state: state.update(stranger=np.zeros(1, "f4")), "none of the network's"),
-        (lambda state: state.update(arrays(net(width=8))), "the network's is"),
+        (lambda state: state.update(stranger=np.zeros(1, "f4")), "none of this method's"),
+        (lambda state: state.update(arrays(net(width=8))), "this recipe's is"),
     ],
 )
 def test_another_network_is_refused(change, why):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from hale.core.anomaly import AnomalyMap
+from hale.core.errors import Refused
 from hale.core.scan import Case, Scan, Space
 from hale.core.types import Image
 
@@ -172,3 +173,20 @@ class Method(Protocol):
     def restore(self, state: State, space: Space) -> Detector:
         """Rebuild the detector whose ``state`` was saved; refuse a state that is not its own."""
         ...
+
+
+def refuse_foreign_state(state: State, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a state that is not of the arrays named in ``shapes``, all of them and no other.
+
+    Raises:
+        Refused: Names the first array that is missing, unknown or of another shape.
+    """
+    remedy = "restore it with the recipe that it was fitted with"
+    for name in sorted(shapes.keys() | state.keys()):
+        what = f"model array {name!r}"
+        if name not in state:
+            raise Refused(what, "is missing", remedy)
+        if name not in shapes:
+            raise Refused(what, "is none of this method's", remedy)
+        if (have := state[name].shape) != (want := shapes[name]):
+            raise Refused(what, f"is {have}, this recipe's is {want}", remedy)

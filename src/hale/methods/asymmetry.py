@@ -11,7 +11,7 @@ import numpy as np
 
 from hale.core.anomaly import AnomalyMap
 from hale.core.grid import resample, resample_mask
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
 from hale.core.scan import Scan, Space
 from hale.post.smooth import smoothed
 
@@ -34,6 +34,7 @@ class Asymmetry:
 
     def restore(self, state: State, space: Space) -> "AsymmetryDetector":
         """Return the detector."""
+        refuse_foreign_state(state, {})
         return AsymmetryDetector(smooth_mm=self.smooth_mm)
 
 

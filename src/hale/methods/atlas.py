@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from hale.core.anomaly import AnomalyMap
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
 from hale.core.scan import Scan, Space
 from hale.core.types import Image
 
@@ -44,6 +44,8 @@ class Atlas:
 
     def restore(self, state: State, space: Space) -> "AtlasDetector":
         """Rebuild from the two images."""
+        shape = (len(space.slots), *space.grid.shape)
+        refuse_foreign_state(state, {"mean": shape, "spread": shape})
         return AtlasDetector(mean=state["mean"], spread=state["spread"])
 
 

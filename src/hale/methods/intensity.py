@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from hale.core.anomaly import AnomalyMap
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
 from hale.core.scan import Contrast, Scan, Space
 
 SIGN: Final = {
@@ -50,6 +50,7 @@ class Intensity:
 
     def restore(self, state: State, space: Space) -> "IntensityDetector":
         """Return the detector; the sign of a channel is that of its slot's first contrast."""
+        refuse_foreign_state(state, {})
         signs = tuple(SIGN[slot[0]] for slot in space.slots)
         return IntensityDetector(transform=self.transform, signs=signs)
 

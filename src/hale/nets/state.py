@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hale.core.errors import Refused
-from hale.core.method import State
+from hale.core.method import State, refuse_foreign_state
 
 
 def arrays(net: nn.Module) -> State:
@@ -24,13 +23,7 @@ def load(net: nn.Module, state: State) -> None:
         Refused: Names the first weight that is missing, unknown or of another shape.
     """
     own = {name: tensor for name, tensor in net.state_dict().items() if _is_kept(name)}
-    for name in sorted(own.keys() | state.keys()):
-        if name not in state:
-            raise _misfit(name, "is missing")
-        if name not in own:
-            raise _misfit(name, "is none of the network's")
-        if (have := tuple(state[name].shape)) != (want := tuple(own[name].shape)):
-            raise _misfit(name, f"is {have}, the network's is {want}")
+    refuse_foreign_state(state, {name: tuple(tensor.shape) for name, tensor in own.items()})
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(torch.from_numpy(np.asarray(state[name])))
@@ -39,8 +32,3 @@ def load(net: nn.Module, state: State) -> None:
 def _is_kept(name: str) -> bool:
     """Say no to BatchNorm's count of batches, which nothing reads: its momentum is fixed."""
     return not name.endswith("num_batches_tracked")
-
-
-def _misfit(name: str, why: str) -> Refused:
-    remedy = "restore it with the recipe that it was fitted with"
-    return Refused(f"model weight {name!r}", why, remedy)
