@@ -20,9 +20,9 @@ import numpy as np
 
 from hale.calibration import flagged_range
 from hale.core.anomaly import AnomalyMap
-from hale.core.scan import Scan
+from hale.core.scan import Scan, Split
 from hale.core.types import Map, Mask
-from hale.data.cohort import Split, of_split, read_cohort
+from hale.data.cohort import of_split, read_cohort
 from hale.data.lesions import TABLE, LesionSpec, plant
 from hale.io.cache import Cache
 from hale.metrics.bootstrap import bootstrap_mean

@@ -1,5 +1,118 @@
-"""Hale learns what a healthy brain looks like and shows where a scan departs from it."""
+"""Hale learns what a healthy brain looks like and shows where a scan departs from it.
 
+The three jobs of the command line, in Python::
+
+    import hale
+
+    model = hale.fit("atlas-default", data="healthy", out="models/atlas")
+    detection = hale.detect(model, "scan.nii.gz", out="result")
+
+Importing is light: torch and the rest load when a job is called.
+"""
+
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import hale.core.detection
+    import hale.pipeline.model
+
+__all__ = ["__version__", "detect", "fit", "load"]
 __version__ = version("hale")
+
+
+def fit(
+    recipe: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    device: str = "auto",
+    cache: str | Path | None = None,
+) -> "hale.pipeline.model.Model":
+    """Learn from healthy scans, standardise and calibrate; write the model folder and return it.
+
+    Args:
+        recipe: A TOML file, or the name of a bundled recipe.
+        data: Folder of healthy scans, as `hale fit` takes it.
+        out: Folder of the model, empty or none yet.
+        settings: ``section.key=value``, each wins over the recipe's value.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        cache: Folder that keeps prepared stages; None keeps nothing.
+
+    Raises:
+        Refused: A wrong recipe, too few scans, or an ``out`` that holds something.
+    """
+    from hale.io.cache import Cache
+    from hale.pipeline.fit import Options
+    from hale.pipeline.fit import fit as run
+    from hale.recipe import bundled_or_path, read_recipe
+
+    chosen = read_recipe(bundled_or_path(str(recipe)), settings)
+    options = Options(device=device, cache=Cache(_path(cache)))
+    return run(chosen, Path(data), _empty(out), options)
+
+
+def load(folder: str | Path, *, device: str = "cpu") -> "hale.pipeline.model.Model":
+    """Return the model that `fit` wrote into ``folder``.
+
+    Args:
+        folder: Of the model.
+        device: Where its network is to run: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        Refused: No model, newer, incomplete, damaged or altered.
+    """
+    from hale.pipeline.model import load_model
+
+    return load_model(Path(folder), device=device)
+
+
+def detect(
+    model: "hale.pipeline.model.Model",
+    scan: str | Path,
+    out: str | Path | None = None,
+    *,
+    brain: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> "hale.core.detection.Detection":
+    """Show where a scan departs from healthy brains; arrays are on the scan's grid, RAS+.
+
+    Args:
+        model: From `fit` or `load`.
+        scan: An image file.
+        out: Folder for the files that `hale detect` writes, empty or none yet; None writes nothing.
+        brain: Brain mask on the scan's grid; skips extraction.
+        cache: Folder that keeps prepared stages; None keeps nothing.
+
+    Raises:
+        Refused: The scan cannot be read or prepared, or ``out`` holds something.
+    """
+    from hale.data.cohort import entry_of
+    from hale.io.cache import Cache
+    from hale.pipeline.detect import detect as run
+    from hale.pipeline.prepare import read_entry
+    from hale.pipeline.write import write_detection
+
+    place = None if out is None else _empty(out)
+    raw = read_entry(entry_of(Path(scan), model.space.slots[0][0]), brain=_path(brain))
+    detection = run(model, raw, Cache(_path(cache)))
+    if place is not None:
+        write_detection(detection, raw.source.stored, place)
+    return detection
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _empty(out: str | Path) -> Path:
+    """Return ``out``, refusing a place that holds something: writing would replace all of it."""
+    from hale.core.errors import Refused
+
+    place = Path(out)
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise Refused(str(place), "is not empty", "give another folder, or remove it")
+    return place

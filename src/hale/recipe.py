@@ -23,8 +23,9 @@ class CohortSettings:
 
     held_out: float = 0.1
     """Share of the fit subjects that the method may watch for early stopping."""
-    terms: str = "not stated"
-    """Licence or agreement of the training data; goes into the model card."""
+    terms: str = ""
+    """Licence or agreement of the training data, for the model card; empty: what the data set's
+    ``dataset_description.json`` states."""
 
 
 @dataclass(frozen=True, kw_only=True)

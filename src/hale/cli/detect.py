@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,9 +21,11 @@ from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
 from hale.core.errors import Refused
 from hale.core.method import Device, Precision
+from hale.core.scan import Split
 
 if TYPE_CHECKING:
     from hale.data.cohort import Entry
+    from hale.pipeline.cohort import CohortResult, Job
 
 FINISHED_WITH_FAILURES = 3
 
@@ -36,6 +38,9 @@ def command(
         Path | None, typer.Option(help="Brain mask on the scan's grid; skips extraction.")
     ] = None,
     report: Annotated[bool, typer.Option(help="Draw report.html.")] = True,
+    split: Annotated[
+        Split | None, typer.Option(help="Of folders, only this split of participants.tsv.")
+    ] = None,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
     workers: WorkersOption = 0,
@@ -55,61 +60,47 @@ def command(
 
       hale detect patients/ --model models/atlas-t1 --out results/
     """
+    from hale.io.cache import Cache
+    from hale.pipeline.cohort import Job, run_cohort
+
+    job = Job(
+        model_folder=model,
+        out=out,
+        cache=Cache(cache.expanduser()),
+        device=device,
+        precision=precision,
+        report=report,
+    )
     if len(scans) == 1 and not scans[0].is_dir():
-        _detect_one(
-            scans[0],
-            model,
-            out,
-            brain_mask=brain_mask,
-            report=report,
-            device=device,
-            precision=precision,
-            cache=cache,
-            overwrite=overwrite,
-            json=json,
-        )
+        refuse_full_folder(out, overwrite=overwrite)
+        _detect_one(job, scans[0], brain_mask, json=json)
         return
     if brain_mask is not None:
         raise Refused("--brain-mask", "goes with one scan", "give one scan, or leave it out")
-    _detect_many(
-        scans,
-        model,
-        out,
-        report=report,
-        device=device,
-        precision=precision,
-        workers=worker_count(workers),
-        cache=cache,
-        overwrite=overwrite,
-        json=json,
-    )
+    with Bars() as bars:
+        result = run_cohort(
+            job,
+            _entries(job, scans, split),
+            workers=worker_count(workers),
+            overwrite=overwrite,
+            progress=bars,
+        )
+    _tell_cohort(result, out, json=json)
+    if result.failures:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
-def _detect_one(
-    path: Path,
-    model_folder: Path,
-    out: Path,
-    *,
-    brain_mask: Path | None,
-    report: bool,
-    device: Device,
-    precision: Precision,
-    cache: Path,
-    overwrite: bool,
-    json: bool,
-) -> None:
+def _detect_one(job: "Job", path: Path, brain_mask: Path | None, *, json: bool) -> None:
     from hale.data.cohort import entry_of
-    from hale.io.cache import Cache
     from hale.pipeline.detect import detect
     from hale.pipeline.model import load_model
     from hale.pipeline.prepare import read_entry
     from hale.pipeline.write import as_json, write_detection
 
-    refuse_full_folder(out, overwrite=overwrite)
-    model = load_model(model_folder, device=device, precision=precision)
+    model = load_model(job.model_folder, device=job.device, precision=job.precision)
     raw = read_entry(entry_of(path, model.space.slots[0][0]), brain=brain_mask)
-    detection = detect(model, raw, Cache(cache.expanduser()))
-    write_detection(detection, raw.source.stored, out, report=report)
+    detection = detect(model, raw, job.cache)
+    write_detection(detection, raw.source.stored, job.out, report=job.report)
     if json:
         print_json(as_json(detection))
         return
@@ -119,59 +110,36 @@ def _detect_one(
     if validity is not None and not validity.holds:
         say(f"p-values not valid here: {'; '.join(validity.reasons)}")
     say(_verdict(detection.flagged, len(detection.lesions)))
-    say(str(out / "report.html") if report else str(out))
+    say(str(job.out / "report.html") if job.report else str(job.out))
 
 
-def _detect_many(
-    scans: Sequence[Path],
-    model_folder: Path,
-    out: Path,
-    *,
-    report: bool,
-    device: Device,
-    precision: Precision,
-    workers: int,
-    cache: Path,
-    overwrite: bool,
-    json: bool,
-) -> None:
-    from hale.io.cache import Cache
-    from hale.pipeline.cohort import Job, run_cohort
+def _entries(job: "Job", scans: Sequence[Path], split: Split | None) -> "list[Entry]":
+    """Return the scans of files and folders, each id once."""
+    from hale.data.cohort import entry_of, of_split, read_cohort, refuse_repeated_ids
     from hale.pipeline.model import load_model
 
-    slot = load_model(model_folder).space.slots[0]
-    entries = _entries(scans, slot)
-    job = Job(
-        model_folder=model_folder,
-        out=out,
-        cache=Cache(cache.expanduser()),
-        device=device,
-        precision=precision,
-        report=report,
-    )
-    with Bars() as bars:
-        result = run_cohort(job, entries, workers=workers, overwrite=overwrite, progress=bars)
-    if json:
-        print_json({"rows": list(result.rows), "reused": result.reused})
-    else:
-        for failure in result.failures:
-            say(f"failed {failure.id}: {failure.reason}")
-        flagged = sum(row.get("flagged") is True for row in result.rows)
-        done = len(result.rows) - len(result.failures)
-        say(f"{done} scans done ({result.reused} before), {flagged} flagged; {out / 'cohort.tsv'}")
-    if result.failures:
-        raise typer.Exit(FINISHED_WITH_FAILURES)
-
-
-def _entries(scans: Sequence[Path], slot: Any) -> "list[Entry]":
-    """Return the scans of files and folders, each id once."""
-    from hale.data.cohort import entry_of, read_cohort, refuse_repeated_ids
-
+    slot = load_model(job.model_folder).space.slots[0]
     entries: list[Entry] = []
     for path in scans:
         entries += read_cohort(path, slot) if path.is_dir() else [entry_of(path, slot[0])]
+    if split is not None:
+        entries = of_split(entries, split)
+        if not entries:
+            raise Refused(f"--split {split}", "no scan has it", "leave it out, or see the table")
     refuse_repeated_ids(entries)
     return entries
+
+
+def _tell_cohort(result: "CohortResult", out: Path, *, json: bool) -> None:
+    """Print what became of the scans."""
+    if json:
+        print_json({"rows": list(result.rows), "reused": result.reused})
+        return
+    for failure in result.failures:
+        say(f"failed {failure.id}: {failure.reason}")
+    flagged = sum(row.get("flagged") is True for row in result.rows)
+    done = len(result.rows) - len(result.failures)
+    say(f"{done} scans done ({result.reused} before), {flagged} flagged; {out / 'cohort.tsv'}")
 
 
 def _verdict(flagged: bool | None, lesions: int) -> str:

@@ -1,5 +1,6 @@
 """`hale fit`."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,12 +63,14 @@ def command(
       hale fit dae-default --data ixi/ --out models/dae --budget 60 --resume
     """
     from hale.io.cache import Cache
-    from hale.pipeline.fit import Options, fit
+    from hale.pipeline.fit import Options, fit, work_folder
     from hale.recipe import bundled_or_path, read_recipe
 
     chosen = read_recipe(bundled_or_path(recipe), setting or ())
     step = _step(resume)
     refuse_full_folder(out, overwrite=overwrite or step is not None)
+    if overwrite and step is None:
+        shutil.rmtree(work_folder(out), ignore_errors=True)
     with Bars() as bars:
         options = Options(
             device=device,

@@ -22,6 +22,15 @@ class Contrast(StrEnum):
     CT = "CT"
 
 
+class Split(StrEnum):
+    """What a scan is used for; each person belongs to one."""
+
+    FIT = "fit"
+    STANDARDISE = "standardise"
+    CALIBRATE = "calibrate"
+    TEST = "test"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Space:
     """What a model is bound to: which contrasts, on which grid."""

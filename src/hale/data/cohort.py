@@ -5,25 +5,15 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
 from hale.core.errors import Refused
-from hale.core.scan import Contrast
+from hale.core.scan import Contrast, Split
 from hale.io.nifti import is_image, stem
 
 SUBJECT = re.compile(r"(sub-[^_/]+)")
 SESSION = re.compile(r"_(ses-[^_/]+)")
 DERIVED = re.compile(r"_(desc|label)-")
-
-
-class Split(StrEnum):
-    """What a scan is used for; each person belongs to one."""
-
-    FIT = "fit"
-    STANDARDISE = "standardise"
-    CALIBRATE = "calibrate"
-    TEST = "test"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ def card(
         precision=provenance.get("precision", "32"),
         device=provenance.get("device", "cpu"),
         fit=_fit(provenance),
-        terms=recipe.cohort.terms,
+        terms=provenance.get("fit", {}).get("terms", "not stated"),
         calibration=_calibration(calibration, provenance),
     )
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.table import Table
 
 from hale.calibration import flagged_range
-from hale.data.cohort import Split, of_split, read_cohort
+from hale.core.scan import Split
+from hale.data.cohort import of_split, read_cohort
 from hale.data.phantom import write_cohort
 from hale.io.cache import Cache
 from hale.metrics.evaluation import Evaluation, Kind

@@ -1,5 +1,6 @@
 """From a recipe and a cohort of healthy scans to a calibrated model folder."""
 
+import json
 import platform
 import shutil
 import time
@@ -15,8 +16,8 @@ from hale.calibration import Calibration, calibrated, normative, refuse_small_al
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.method import Detector, Placed, Precision, Supervision, Training
-from hale.core.scan import Scan, Space
-from hale.data.cohort import Entry, Split, of_split, read_cohort, with_splits
+from hale.core.scan import Scan, Space, Split
+from hale.data.cohort import Entry, of_split, read_cohort, with_splits
 from hale.io.cache import Cache, key_of
 from hale.pipeline.domain import domain_of
 from hale.pipeline.model import Model, placed, save_model
@@ -72,6 +73,7 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
     detector, place, training = _learnt(recipe, prepared, workshop.space, out, options)
     record = {
         "data": data.name,
+        "terms": recipe.cohort.terms or _terms(data),
         "scans": [p.scan.id for p in prepared],
         "failed": {f.id: f.reason for f in failed},
         "seconds": round(time.perf_counter() - begin, 1),
@@ -158,6 +160,15 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
     told = {"calibration_data": data.name, "recalibrated_from": model.sha256}
     fresh = replace(model, provenance={**model.provenance, **versions(), **told})
     return save_model(calibrate(fresh, chosen, workshop), out)
+
+
+def _terms(data: Path) -> str:
+    """Return the licence that the data set's own description states."""
+    try:
+        about = json.loads((data / "dataset_description.json").read_text(encoding="utf-8"))
+        return str(about["License"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "not stated"
 
 
 def versions() -> dict[str, Any]:
