@@ -44,6 +44,9 @@ def command(
             metavar="[STEP]",
         ),
     ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(help="Time between checkpoints.", min=0.0)
+    ] = 5.0,
     workers: WorkersOption = 0,
     cache: CacheOption = DEFAULT_CACHE,
     overwrite: OverwriteOption = False,
@@ -77,6 +80,7 @@ def command(
             precision=precision,
             budget_minutes=budget,
             resume=step,
+            checkpoint_minutes=checkpoint_minutes,
             workers=worker_count(workers),
             cache=Cache(cache.expanduser()),
             progress=bars,

@@ -42,6 +42,7 @@ class Options:
     budget_minutes: float | None = None
     resume: Literal["latest"] | int | None = None
     """``latest``, a step, or None for a fresh start."""
+    checkpoint_minutes: float = 5.0
     workers: int = 1
     cache: Cache = field(default_factory=Cache)
     progress: Progress = silent
@@ -234,6 +235,7 @@ def _learnt(
         budget_minutes=options.budget_minutes,
         fingerprint=key_of(resolved, [scan.content for scan in scans]),
         resume=options.resume,
+        save_seconds=60 * options.checkpoint_minutes,
     )
     detector = recipe.method.fit(_granted(recipe, scans, space), run)
     told: dict[str, Any] = {}

@@ -1,0 +1,113 @@
+"""`hale fit`: killed, resumed, cut by a budget, refused."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hale.cli.app import run
+from hale.io.model import CALIBRATION, PROVENANCE, STATE
+
+SPLITS = ("fit",) * 2 + ("standardise",) * 3 + ("calibrate",) * 3
+TINY = (
+    *("--set", "prep.spacing_mm=4", "--set", "prep.shape=[48,48,40]"),
+    *("--set", "calibration.alpha=0.25", "--set", "cohort.held_out=0.0"),
+    *("--set", "method.width=4", "--set", "method.batch=4", "--set", "method.steps=150"),
+    *("--device", "cpu", "--precision", "32", "--workers", "1"),
+)
+
+
+@pytest.fixture(scope="module")
+def cohort(place, tmp_path_factory) -> Path:
+    """The phantoms of `place` with two of them to learn from."""
+    folder = tmp_path_factory.mktemp("fit") / "cohort"
+    shutil.copytree(place.healthy, folder)
+    rows = [f"sub-{n:03}\t40\t{split}" for n, split in enumerate(SPLITS, start=1)]
+    table = "\n".join(["participant_id\tage\tsplit", *rows])
+    (folder / "participants.tsv").write_text(f"{table}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fit(place, cohort):
+    """Return the arguments of a tiny fit."""
+
+    def arguments(out: Path, *options: str) -> list[str]:
+        data = ["--data", str(cohort), "--out", str(out), "--cache", str(place.cache)]
+        return ["fit", "dae-small", *data, *TINY, *options]
+
+    return arguments
+
+
+@pytest.mark.slow
+def test_a_fit_killed_in_the_middle_resumes_to_the_same_bits(fit, tmp_path):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert run(fit(whole)) == 0
+    command = [sys.executable, "-c", "from hale.cli import main; main()"]
+    process = subprocess.Popen(
+        [*command, *fit(torn, "--checkpoint-minutes", "0")],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    work = tmp_path / "torn.fitting"
+    deadline = time.monotonic() + 120
+    while len(list(work.glob("**/*.safetensors"))) < 2 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not torn.exists()
+    assert run(fit(torn, "--resume", "latest")) == 0
+    for name in (STATE, CALIBRATION):
+        assert (torn / name).read_bytes() == (whole / name).read_bytes()
+    assert not work.exists()
+    record = json.loads((torn / PROVENANCE).read_text())["fit"]
+    assert (record["steps_done"], record["finished"]) == (150, True)
+
+
+@pytest.mark.slow
+def test_a_budget_stops_cleanly_and_more_budget_goes_on(fit, tmp_path):
+    out = tmp_path / "model"
+    assert run(fit(out, "--budget", "0.01", "--set", "method.steps=100000")) == 0
+    first = json.loads((out / PROVENANCE).read_text())["fit"]
+    assert 0 < first["steps_done"] < 100000
+    assert first["finished"] is False
+    assert (out / CALIBRATION).exists()
+    assert "cut by the time budget" in (out / "card.md").read_text()
+    more = ("--budget", "0.03", "--set", "method.steps=100000", "--resume", "latest")
+    assert run(fit(out, *more)) == 0
+    assert json.loads((out / PROVENANCE).read_text())["fit"]["steps_done"] > first["steps_done"]
+
+
+def test_a_full_folder_is_refused_and_left_alone(fit, tmp_path, capsys, line):
+    (tmp_path / "keep.txt").write_text("mine")
+    assert run(fit(tmp_path)) == 2
+    assert "is not empty; give another --out, or --overwrite" in line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
+
+
+def test_a_step_that_is_no_number_is_refused(fit, tmp_path, capsys, line):
+    assert run(fit(tmp_path / "model", "--resume", "soon")) == 2
+    assert "is no step" in line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("method.stepz=3", "stepz"),
+        ("method.steps=many", "steps"),
+        ("nothing.x=3", "unknown key 'nothing'"),
+        ("method.steps", "is not section.key=value"),
+        ("calibration.alpha=2", "alpha = 2"),
+        ("calibration.alpha=0.1", "3 healthy scans can promise no less than 1/4"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(fit, tmp_path, capsys, line, setting, said):
+    assert run(fit(tmp_path / "model", "--set", setting)) == 2
+    assert said in line(capsys)
+    assert not list(tmp_path.iterdir())
