@@ -54,13 +54,14 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Of click, or of the copy of click that newer typer carries."""
 
 
-def version(*, value: bool) -> None:
-    """Print the version and stop."""
+def version(*, value: bool) -> bool:
+    """Print the version and stop, if that was asked."""
     if value:
         from hale import __version__
 
         typer.echo(f"hale {__version__}")
         raise typer.Exit
+    return value
 
 
 @app.callback()

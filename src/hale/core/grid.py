@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import affine_transform
 
-from hale.core.types import Affine, Map, Mask
+from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +39,7 @@ class Grid:
 
 def resample(
     values: Map, source: Grid, target: Grid, *, transform: Affine | None = None, order: int = 1
-) -> Map:
+) -> MapElsewhere:
     """Return ``values`` on ``target``; 0 where ``source`` does not reach.
 
     Args:
@@ -53,7 +53,7 @@ def resample(
     """
     to_source = np.eye(4) if transform is None else transform
     matrix = np.linalg.inv(source.affine) @ to_source @ target.affine  # target ijk -> source ijk
-    moved: Map = affine_transform(
+    moved: MapElsewhere = affine_transform(
         values, matrix, output_shape=target.shape, order=order, output=np.float32
     )
     return moved
@@ -61,7 +61,7 @@ def resample(
 
 def resample_mask(
     mask: Mask, source: Grid, target: Grid, *, transform: Affine | None = None
-) -> Mask:
+) -> MaskElsewhere:
     """Return ``mask`` on ``target`` by nearest neighbour; outside ``source`` is False."""
     moved = resample(mask.astype(np.float32), source, target, transform=transform, order=0)
     return moved > 0.5

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hale.core.grid import Grid, resample, resample_mask
-from hale.core.types import Affine, Map, Mask
+from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class Trace:
     """What was repaired or recognised, a sentence each."""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def undo(self, values: Map, *, order: int = 1) -> Map:
+    def undo(self, values: Map, *, order: int = 1) -> MapElsewhere:
         """Return a map of the model grid on the native grid, 0 outside the native brain."""
         box = _box(self.brain)
         part = Grid(
@@ -41,7 +41,7 @@ class Trace:
         moved[~self.brain] = 0
         return moved
 
-    def undo_mask(self, mask: Mask) -> Mask:
+    def undo_mask(self, mask: Mask) -> MaskElsewhere:
         """Return a mask of the model grid on the native grid, by nearest neighbour."""
         there = np.linalg.inv(self.to_native)
         return resample_mask(mask, self.model, self.native, transform=there)

@@ -18,5 +18,14 @@ Mask = Bool[np.ndarray, "i j k"]
 Labels = Int32[np.ndarray, "i j k"]
 """0 for background, 1, 2, ... for components."""
 
+MapElsewhere = Float32[np.ndarray, "u v w"]
+"""A map on another grid than the arrays beside it."""
+
+MaskElsewhere = Bool[np.ndarray, "u v w"]
+"""A mask on another grid than the arrays beside it."""
+
+LabelsElsewhere = Int32[np.ndarray, "u v w"]
+"""Labels on another grid than the arrays beside it."""
+
 Affine = Float64[np.ndarray, "4 4"]
 """Homogeneous transform of positions; voxel index to mm, or mm to mm."""

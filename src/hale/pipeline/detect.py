@@ -13,7 +13,7 @@ from hale.core.detection import Detection, Lesion
 from hale.core.grid import Grid
 from hale.core.scan import RawScan
 from hale.core.trace import Trace
-from hale.core.types import Labels, Map, Mask
+from hale.core.types import Labels, LabelsElsewhere, Map, Mask
 from hale.io.cache import Cache
 from hale.methods import describe
 from hale.pipeline.domain import validity
@@ -94,7 +94,9 @@ def _calibrated(
     )
 
 
-def native_mask(labels: Labels, kept: int, native_z: Map, trace: Trace, *, z0: float) -> Labels:
+def native_mask(
+    labels: LabelsElsewhere, kept: int, native_z: Map, trace: Trace, *, z0: float
+) -> Labels:
     """Return components 1 ... ``kept`` of the model grid as numbered lesions on the native grid.
 
     The native mask is the resampled continuous map, thresholded at z0, not a resampled mask; each

@@ -5,7 +5,7 @@ import SimpleITK as sitk
 
 from hale.core.grid import Grid, resample
 from hale.core.scan import Volume
-from hale.core.types import Map, Mask
+from hale.core.types import Map, MapElsewhere, Mask
 
 COARSE_MM = 6.0
 ITERATIONS = (50, 50, 50, 50)
@@ -20,7 +20,7 @@ def coarse_grid(volume: Volume) -> Grid:
     return Grid(shape=(i, j, k), affine=grid.affine @ np.diag([*map(float, steps), 1.0]))
 
 
-def log_bias(volume: Volume, brain: Mask) -> Map:
+def log_bias(volume: Volume, brain: Mask) -> MapElsewhere:
     """Return the natural logarithm of the bias field on `coarse_grid`, 0 mean in the brain.
 
     Args:
@@ -41,7 +41,9 @@ def log_bias(volume: Volume, brain: Mask) -> Map:
     n4.SetConvergenceThreshold(TOLERANCE)
     n4.SetNumberOfThreads(1)  # sums in one order: the same field every time
     n4.Execute(image, mask)
-    field: Map = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T.astype(np.float32)
+    field: MapElsewhere = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T.astype(
+        np.float32
+    )
     return np.ascontiguousarray(field - field[inside].mean())
 
 
@@ -51,7 +53,7 @@ def corrected(volume: Volume, field: Map) -> Volume:
     return Volume(values=volume.values / np.exp(fine), grid=volume.grid)
 
 
-def _padded(field: Map) -> Map:
+def _padded(field: Map) -> MapElsewhere:
     """Repeat the last coarse voxel, so that the fine grid's end lies inside."""
     return np.pad(field, [(0, 1)] * 3, mode="edge")
 

@@ -11,7 +11,7 @@ from hale.core.errors import Refused
 from hale.core.grid import Grid, resample, resample_mask
 from hale.core.scan import Contrast, RawScan, Scan, Space, Volume
 from hale.core.trace import Trace
-from hale.core.types import Affine, Map, Mask
+from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 from hale.io.cache import Cache, key_of
 from hale.io.template import mni152
 from hale.prep.bias import corrected, log_bias
@@ -180,7 +180,9 @@ def _registered(
     return np.asarray(cache.get("register", key, compute)["to_native"])
 
 
-def _resampled(volume: Volume, brain: Mask, to_native: Affine, grid: Grid) -> tuple[Map, Mask]:
+def _resampled(
+    volume: Volume, brain: Mask, to_native: Affine, grid: Grid
+) -> tuple[MapElsewhere, MaskElsewhere]:
     """Return image and brain on the model grid: the one interpolation of the intensities."""
     inside = resample_mask(brain, volume.grid, grid, transform=to_native)
     fine = smoothed(volume, min(grid.spacing))
