@@ -1,5 +1,7 @@
 """A ball for a brain: the smallest scan with everything that a scan has."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,12 @@ def ill() -> Case:
 @pytest.fixture(scope="session")
 def labelled() -> list[Case]:
     return [phantom(seed, lesion=True) for seed in (10, 11)]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real scans, beside the project."""
+    folder = Path(__file__).parents[2] / "shared/data"
+    if not folder.is_dir():
+        pytest.skip("the real scans are not here (../shared/data)")
+    return folder
