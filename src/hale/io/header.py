@@ -49,6 +49,7 @@ def checked_affine(path: Path, image: Any) -> tuple[Affine, list[str]]:
     if not isinstance(image, nib.Nifti1Pair):  # MGH, Analyze
         affine = np.asarray(image.affine, np.float64)
         _refuse_degenerate(path, affine)
+        _refuse_wide(path, affine, image.shape[:3])
         side = isinstance(image, nib.AnalyzeImage)
         return affine, ["Analyze header: left and right are a convention"] if side else []
     sform, sform_code = image.header.get_sform(coded=True)
@@ -56,6 +57,7 @@ def checked_affine(path: Path, image: Any) -> tuple[Affine, list[str]]:
     qform = _qform(path, image) if image.header["qform_code"] else None
     affine = np.asarray(image.affine, np.float64)
     _refuse_degenerate(path, affine)
+    _refuse_wide(path, affine, image.shape[:3])
     if sform is not None and qform is not None:
         same = image.header["sform_code"] == image.header["qform_code"]
         _refuse_contradiction(path, sform, qform, image.shape[:3], allowed_mm=0.0 if same else 30.0)
@@ -85,6 +87,14 @@ def _refuse_degenerate(path: Path, affine: Affine) -> None:
         raise Refused(str(path), "its affine is singular", "correct the header")
     if spacing.max() > MAX_SPACING_MM or spacing.min() < MIN_SPACING_MM:
         why = f"its voxels are {' x '.join(f'{s:.3g}' for s in spacing)} mm"
+        raise Refused(str(path), why, "correct the header (units are mm)")
+
+
+def _refuse_wide(path: Path, affine: Affine, shape: tuple[int, ...]) -> None:
+    """Refuse a block of voxels wider than any scanner."""
+    extent = np.linalg.norm(affine[:3, :3], axis=0) * shape
+    if extent.max() > MAX_EXTENT_MM:
+        why = f"its field of view is {extent.max():.0f} mm wide"
         raise Refused(str(path), why, "correct the header (units are mm)")
 
 

@@ -1,5 +1,6 @@
 """Read and write NIfTI and its kin: RAS+ inside, the axes of the file outside."""
 
+import gzip
 import hashlib
 import tempfile
 import zlib
@@ -25,6 +26,8 @@ from hale.core.scan import Stored, Volume
 from hale.io.header import checked_affine, checked_shape, checked_type
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img", ".mgz", ".mgh")
+HEADER_BYTES = 348
+"""Of NIfTI-1; every format's header is as long."""
 RAS = axcodes2ornt(("R", "A", "S"))
 
 
@@ -64,13 +67,9 @@ def read_volume(path: Path) -> ReadVolume:
     checked_type(path, image)
     shape, notes = checked_shape(path, image)
     affine, doubts = checked_affine(path, image)
-    notes += [*doubts, *_scaling_notes(path)]
+    notes += [*doubts, *_scaling_notes(image)]
     values = _values(path, image).reshape(shape)
-    if not np.isfinite(values).any():
-        raise Refused(str(path), "holds no finite number", "export the scan again")
-    if np.nanmin(values) == np.nanmax(values):
-        why = f"every voxel is {np.nanmin(values):g}"
-        raise Refused(str(path), why, "export the scan again")
+    _refuse_constant(path, values)
     orientation = ornt_transform(io_orientation(affine), RAS)
     turned = np.ascontiguousarray(apply_orientation(values, orientation))
     grid = Grid(shape=turned.shape, affine=affine @ inv_ornt_aff(orientation, shape))
@@ -120,15 +119,56 @@ def _open(path: Path) -> Any:
         raise Refused(str(path), "is not an image file by its name", remedy)
     if path.stat().st_size == 0:
         raise Refused(str(path), "is empty (0 bytes)", "copy or export the scan again")
+    _refuse_half_a_pair(path)
     try:
-        return nib.load(path)
-    except (EOFError, zlib.error) as error:
-        why = f"the file is cut off or damaged ({error})"
-        raise Refused(str(path), why, "copy the scan again") from None
-    except (ImageFileError, HeaderDataError, OSError, ValueError, KeyError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        why = f"is not an image that can be read ({first})"
+        with nib.imageglobals.LoggingOutputSuppressor():
+            _refuse_cut_header(path)
+            return nib.load(path)
+    except ImageFileError:
+        why = "is not an image that can be read: its content is not what its name says"
         raise Refused(str(path), why, "export the scan as NIfTI") from None
+    except (HeaderDataError, OSError, ValueError, KeyError) as error:
+        why = f"is not an image that can be read ({_first_line(error)})"
+        raise Refused(str(path), why, "export the scan as NIfTI") from None
+
+
+def _refuse_half_a_pair(path: Path) -> None:
+    """Refuse a header without its voxels, or voxels without their header."""
+    other = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix.lower())
+    if (
+        other is None
+        or path.with_suffix(other).exists()
+        or path.with_suffix(other.upper()).exists()
+    ):
+        return
+    name = path.with_suffix(other).name
+    raise Refused(str(path), f"has no {name} beside it", "copy both files of the pair")
+
+
+def _refuse_cut_header(path: Path) -> None:
+    """Refuse a compressed file that ends within its header."""
+    if path.suffix.lower() not in (".gz", ".mgz"):
+        return
+    try:
+        with gzip.open(path) as file:
+            file.read(HEADER_BYTES)
+    except (EOFError, zlib.error) as error:
+        why = f"the file is cut off or damaged ({_first_line(error)})"
+        raise Refused(str(path), why, "copy the scan again") from None
+
+
+def _refuse_constant(path: Path, values: np.ndarray) -> None:
+    """Refuse voxels that show nothing."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        raise Refused(str(path), "holds no finite number", "export the scan again")
+    if finite.min() == finite.max():
+        every = "every voxel" if finite.size == values.size else "every finite voxel"
+        raise Refused(str(path), f"{every} is {finite[0]:g}", "export the scan again")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _values(path: Path, image: Any) -> np.ndarray:
@@ -139,8 +179,7 @@ def _values(path: Path, image: Any) -> np.ndarray:
     except MemoryError:
         raise Refused(str(path), "does not fit into memory", "resample it first") from None
     except (EOFError, OSError, ValueError, zlib.error) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        why = f"the file is cut off or damaged ({first})"
+        why = f"the file is cut off or damaged ({_first_line(error)})"
         raise Refused(str(path), why, "copy the scan again") from None
 
 
@@ -151,15 +190,15 @@ def _codes(image: Any) -> tuple[int, int]:
     return int(image.header["sform_code"]), int(image.header["qform_code"])
 
 
-def _scaling_notes(path: Path) -> list[str]:
+def _scaling_notes(image: Any) -> list[str]:
     """Say when the scaling of a NIfTI header means nothing and was taken as 1."""
-    if not path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".img")):
+    if not isinstance(image, nib.Nifti1Pair):
         return []
-    header_file = path.with_suffix(".hdr") if path.suffix.lower() == ".img" else path
-    with nib.openers.ImageOpener(str(header_file)) as file:
-        raw = file.read(348)
-    header = nib.Nifti1Header(raw, check=False)  # reads either byte order
-    slope = float(header["scl_slope"])
-    if header["sizeof_hdr"] == 348 and (slope == 0 or not np.isfinite(slope)):
+    header_file = image.file_map["header" if "header" in image.file_map else "image"].filename
+    header = type(image.header)
+    with nib.openers.ImageOpener(header_file) as file:
+        raw = header(file.read(header.template_dtype.itemsize), check=False)
+    slope = float(raw["scl_slope"])
+    if slope == 0 or not np.isfinite(slope):
         return [f"scl_slope is {slope:g}, which scales nothing: values are taken as stored"]
     return []

@@ -5,6 +5,7 @@ Networks", DOI 10.1016/j.compbiomed.2024.108845. The one place outside the netwo
 loaded on demand.
 """
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -40,7 +41,9 @@ def extract(volume: Volume, name: str) -> Mask:
 def _network() -> Any:
     from deepbet.bet import BrainExtraction
 
-    return BrainExtraction(no_gpu=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its weights are TorchScript
+        return BrainExtraction(no_gpu=True)
 
 
 def set_threads(count: int) -> None:
