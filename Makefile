@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/installed
 	$(BIN)/hale demo --out demo --overwrite
@@ -11,11 +11,14 @@ demo: .venv/installed
 test: check
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
-check: .venv/installed
+check: .venv/installed docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -5,4 +5,3 @@ import hale
 model = hale.fit("atlas-default", data="healthy", out="models/atlas")
 detection = hale.detect(model, "scan.nii.gz", out="result")
 flagged, lesions = detection.flagged, detection.lesions
-volumes = {lesion.label: (lesion.volume_ml, lesion.p) for lesion in lesions}

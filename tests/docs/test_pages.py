@@ -1,0 +1,85 @@
+"""What is written by hand about the code names everything that the code has."""
+
+import ast
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from hale import __version__
+from hale.core.detection import Detection, Lesion, Validity
+from hale.core.grid import Grid
+from hale.core.scan import Contrast, Volume
+from hale.io.model import CALIBRATION, MANIFEST, REQUIRED
+from hale.methods import METHODS
+from hale.metrics.evaluation import Row
+from hale.pipeline.cohort import COLUMNS
+from hale.pipeline.write import LESION_COLUMNS, as_json
+
+ROOT = Path(__file__).parents[2]
+FILES = (ROOT / "docs/reference/files.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def named(part: str) -> set[str]:
+    """Return what stands in backticks in a section of the page of files."""
+    section = re.split(r"^##+ ", FILES.partition(f"# {part}\n")[2], flags=re.MULTILINE)[0]
+    return set(re.findall(r"`([^`]+)`", section))
+
+
+def test_the_page_of_files_has_every_column() -> None:
+    assert set(LESION_COLUMNS) <= named("lesions.tsv")
+    assert set(COLUMNS) <= named("A cohort")
+    assert {field.name for field in fields(Row)} - {"counts"} <= named("An evaluation")
+
+
+def test_the_page_of_files_has_every_file_of_a_model() -> None:
+    assert {*REQUIRED, CALIBRATION, MANIFEST} <= named("A model")
+
+
+def test_the_page_of_files_has_every_key_of_a_detection() -> None:
+    grid = Grid(shape=(2, 2, 2), affine=np.eye(4))
+    values, brain = np.ones(grid.shape, np.float32), np.ones(grid.shape, bool)
+    detection = Detection(
+        id="sub-01",
+        contrasts={Contrast.T1W: Volume(values=values, grid=grid)},
+        brain=brain,
+        anomaly=values,
+        pvalue=None,
+        mask=None,
+        pseudo_healthy=None,
+        lesions=(),
+        score=1.0,
+        flagged=None,
+        validity=Validity(holds=True),
+        checks={},
+    )
+    told = named("detection.json")
+    nested = {"checks"}  # the page has its keys one by one
+    assert set(as_json(detection)) - nested <= told
+    assert {f"p_values.{field.name}" for field in fields(Validity)} <= told
+    assert {field.name for field in fields(Lesion)} <= told
+
+
+def test_the_readme_has_every_method() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)) == set(METHODS)
+
+
+def test_the_readme_shows_the_example_as_it_stands() -> None:
+    example = (ROOT / "examples/five_lines.py").read_text(encoding="utf-8")
+    lines = ast.parse(example).body[1:]  # less its docstring
+    shown = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert [ast.dump(line) for line in ast.parse(shown[0]).body] == [*map(ast.dump, lines)]
+    assert len(lines) <= 5
+
+
+def test_the_changelog_has_this_version() -> None:
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_links_of_the_front_pages_lead_somewhere() -> None:
+    for page in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+        assert [link for link in links if not (ROOT / link).exists()] == []
