@@ -196,7 +196,7 @@ def _scaling_notes(image: Any) -> list[str]:
         return []
     header_file = image.file_map["header" if "header" in image.file_map else "image"].filename
     header = type(image.header)
-    with nib.openers.ImageOpener(header_file) as file:
+    with nib.openers.ImageOpener(str(header_file)) as file:
         raw = header(file.read(header.template_dtype.itemsize), check=False)
     slope = float(raw["scl_slope"])
     if slope == 0 or not np.isfinite(slope):

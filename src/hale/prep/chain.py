@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid, resample, resample_mask
@@ -17,6 +18,7 @@ from hale.io.template import mni152
 from hale.prep.bias import corrected, log_bias
 from hale.prep.brain.extracted import already_extracted
 from hale.prep.normalize import normalised
+from hale.prep.quality import resemblance
 from hale.prep.register import register, smoothed
 from hale.prep.settings import Mode, Preparation
 
@@ -24,7 +26,10 @@ VERSION = 1
 """Of the stages' results: raise it when a stage computes something else."""
 MIN_VOXELS = 8
 """Along each axis of a volume."""
-MIN_BRAIN_ML = 300.0
+MIN_BRAIN_ML, MAX_BRAIN_ML = 300.0, 3000.0
+"""A child's brain with a margin, and the largest adult's."""
+NAN_MARGIN_MM = 3.0
+"""Around a brain that was found: NaN so near may have been brain, which the finder left out."""
 TEMPLATE_BRAIN = 0.05
 """Of the template's maximum: where its brain is."""
 
@@ -104,8 +109,9 @@ def _prepare_full(
     """Extract, correct, register, resample once, normalise."""
     content = key_of(volume.values, volume.grid.affine.tolist())
     with log.stage("extract"):
-        brain = _brain(raw, volume, cache, content, log)
-    volume = _without_nan(raw.id, volume, brain, log)
+        brain, margin_mm = _brain(raw, volume, cache, content, log)
+    volume = _without_nan(raw.id, volume, brain, log, margin_mm=margin_mm)
+    _refuse_flat(raw.id, volume.values[brain])
     content = key_of(content, np.packbits(brain))
     with log.stage("bias"):
         if settings.bias:
@@ -116,7 +122,7 @@ def _prepare_full(
             )["log_bias"]
             volume = corrected(volume, field_)
     with log.stage("register"):
-        to_native = _registered(volume, brain, settings, cache, content)
+        to_native = _registered(raw.id, volume, brain, settings, cache, content)
     with log.stage("resample"):
         image, inside = _resampled(volume, brain, to_native, space.grid)
         _check_overlap(raw.id, image, inside, settings, space.grid, log)
@@ -125,14 +131,22 @@ def _prepare_full(
     return Prepared(scan=scan, trace=_trace(volume, scan, to_native, brain, intensity, log))
 
 
-def _brain(raw: RawScan, volume: Volume, cache: Cache, content: str, log: _Log) -> Mask:
-    """Return the native brain: the user's, the scan's own, or deepbet's."""
+def _brain(
+    raw: RawScan, volume: Volume, cache: Cache, content: str, log: _Log
+) -> tuple[Mask, float]:
+    """Return the native brain, the user's, the scan's own, or deepbet's, and a margin in mm.
+
+    Within the margin a voxel that is not finite may have been brain.
+    """
+    margin_mm = 0.0
     if raw.brain is not None:
         log.notes.append("brain mask given by the user")
         brain = raw.brain
     elif (brain_ := already_extracted(volume)) is not None:
         log.notes.append("already brain-extracted: its background is one value")
         brain = brain_
+        if np.isfinite(volume.values[0, 0, 0]):  # else the background itself is NaN
+            margin_mm = NAN_MARGIN_MM
     else:
 
         def compute() -> dict[str, np.ndarray]:
@@ -140,27 +154,42 @@ def _brain(raw: RawScan, volume: Volume, cache: Cache, content: str, log: _Log) 
 
             return {"brain": np.packbits(extract(volume, raw.id))}
 
+        margin_mm = NAN_MARGIN_MM
         packed = cache.get("brain", key_of(VERSION, "deepbet", content), compute)["brain"]
         count = int(np.prod(volume.grid.shape))
         brain = np.unpackbits(packed, count=count).reshape(volume.grid.shape).astype(bool)
     ml = float(brain.sum()) * volume.grid.voxel_ml
     log.checks["brain_ml"] = ml
-    if ml < MIN_BRAIN_ML:
+    if not MIN_BRAIN_ML <= ml <= MAX_BRAIN_ML:
         why = f"no brain found: {ml:.0f} ml, an adult's is 900 to 2000"
         raise Refused(raw.id, why, "check the scan, or give --brain-mask")
-    return brain
+    return brain, margin_mm
 
 
-def _without_nan(name: str, volume: Volume, brain: Mask, log: _Log) -> Volume:
-    """Put 0 for voxels that are not finite outside the brain; refuse them inside."""
+def _without_nan(
+    name: str, volume: Volume, brain: Mask, log: _Log, *, margin_mm: float = 0.0
+) -> Volume:
+    """Put 0 for voxels that are not finite outside the brain; refuse them inside.
+
+    Holes of the brain are inside, and so is what lies within ``margin_mm`` of it.
+    """
     bad = ~np.isfinite(volume.values)
     if not bad.any():
         return volume
-    inside = int((bad & brain).sum())
+    within = binary_fill_holes(brain)
+    if margin_mm > 0:
+        within = distance_transform_edt(~within, sampling=volume.grid.spacing) <= margin_mm
+    inside = int((bad & within).sum())
     if inside:
         raise Refused(name, f"{inside} voxels of the brain are NaN or infinite", "export it again")
     log.notes.append(f"{int(bad.sum())} voxels outside the brain are NaN or infinite: taken as 0")
     return Volume(values=_finite(volume.values), grid=volume.grid)
+
+
+def _refuse_flat(name: str, inside: np.ndarray) -> None:
+    """Refuse a brain of one grey value, which nothing can be registered by."""
+    if inside.min() == inside.max():
+        raise Refused(name, "the brain has no contrast (one grey value)", "check the scan")
 
 
 def _finite(values: Map) -> Map:
@@ -169,12 +198,16 @@ def _finite(values: Map) -> Map:
 
 
 def _registered(
-    volume: Volume, brain: Mask, settings: Preparation, cache: Cache, content: str
+    name: str, volume: Volume, brain: Mask, settings: Preparation, cache: Cache, content: str
 ) -> Affine:
     """Return template position to native position."""
 
     def compute() -> dict[str, np.ndarray]:
-        return {"to_native": register(volume, brain, mni152())}
+        try:
+            return {"to_native": register(volume, brain, mni152())}
+        except RuntimeError as error:  # of ITK, the reason in its last line
+            why = f"registration failed ({str(error).strip().splitlines()[-1]})"
+            raise Refused(name, why, "check orientation and extraction") from None
 
     key = key_of(VERSION, "mni152", settings.bias, content)
     return np.asarray(cache.get("register", key, compute)["to_native"])
@@ -200,11 +233,17 @@ def _check_overlap(
     both = inside & there
     dice = 2 * float(both.sum()) / max(1.0, float(inside.sum() + there.sum()))
     log.checks["overlap_dice"] = dice
-    if both.sum() > 1:
+    if both.sum() > 1 and image[both].std() > 0:
         log.checks["correlation"] = float(np.corrcoef(image[both], template[both])[0, 1])
     if dice < settings.min_overlap:
         why = f"registration failed: Dice with the template's brain {dice:.2f}"
         remedy = f"the bound is {settings.min_overlap}; check orientation and extraction"
+        raise Refused(name, why, remedy)
+    alike = resemblance(image, template, both, grid)
+    log.checks["resemblance"] = alike
+    if not alike >= settings.min_resemblance:
+        why = f"no brain found: its edges correlate {alike:.2f} with the template's"
+        remedy = f"the bound is {settings.min_resemblance}; check the scan and its extraction"
         raise Refused(name, why, remedy)
 
 

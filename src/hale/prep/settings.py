@@ -50,6 +50,8 @@ class Preparation:
     """Limit normalised intensities to [0, 1] (percentile only)."""
     min_overlap: float = 0.85
     """Dice of the registered brain with the template's below which registration has failed."""
+    min_resemblance: float = 0.2
+    """Correlation of edges with the template's below which what was registered is no brain."""
 
     @property
     def grid(self) -> Grid:

@@ -30,6 +30,7 @@ CHECKS = {
     "brain_ml": "Brain volume",
     "overlap_dice": "Overlap with the template's brain (Dice, 1 is perfect)",
     "correlation": "Correlation with the template (1 is perfect)",
+    "resemblance": "Correlation of its edges with the template's (brains: 0.4 to 0.8)",
 }
 UNITS = {"ml": "ml", "mm": "mm", "deg": "°", "seconds": "s"}
 """What the last part of a figure's name says about its unit."""

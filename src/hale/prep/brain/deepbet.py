@@ -32,8 +32,9 @@ def extract(volume: Volume, name: str) -> Mask:
     try:
         with torch.inference_mode():
             _, mask, _ = _network().run(nib.Nifti1Image(values, volume.grid.affine))
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise Refused(name, f"no brain found ({error})", "give --brain-mask") from None
+    except (AssertionError, RuntimeError, ValueError):  # nothing that it could put a box around
+        remedy = "check the scan, or give --brain-mask"
+        raise Refused(name, "no brain found", remedy) from None
     return np.asarray(mask.dataobj) > 0
 
 

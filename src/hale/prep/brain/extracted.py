@@ -21,7 +21,9 @@ def already_extracted(volume: Volume) -> Mask | None:
     """
     values = volume.values
     background = values[0, 0, 0]
-    inside = values != background if np.isfinite(background) else np.isfinite(values)
+    inside = np.isfinite(values)
+    if np.isfinite(background):
+        inside &= values != background
     if 1 - inside.mean() < MIN_BACKGROUND:
         return None
     pieces, count = ndimage.label(inside)
