@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -53,7 +55,7 @@ def read_cohort(folder: Path, slot: Sequence[Contrast]) -> list[Entry]:
     """
     if not folder.is_dir():
         raise Refused(str(folder), "is not a folder", "give a data set's folder")
-    files = sorted(p for p in folder.rglob("*") if is_image(p) and p.is_file())
+    files = sorted(p for p in folder.rglob("*") if _is_scan(p, folder))
     named = [p for p in files if contrast_of(p) in slot]
     if not named:
         flat = [p for p in files if p.parent == folder and not SUBJECT.search(p.name)]
@@ -65,6 +67,15 @@ def read_cohort(folder: Path, slot: Sequence[Contrast]) -> list[Entry]:
     entries = [_entry(path, slot[0], people) for path in named]
     refuse_repeated_ids(entries)
     return entries
+
+
+def _is_scan(path: Path, folder: Path) -> bool:
+    """Say whether a file is an image: not hidden, not the second file of a pair."""
+    if any(part.startswith(".") for part in path.relative_to(folder).parts):
+        return False  # macOS puts a ._scan.nii.gz beside each scan, git-annex keeps its own
+    if path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file():
+        return False
+    return is_image(path) and path.is_file()
 
 
 def entry_of(path: Path, contrast: Contrast) -> Entry:
@@ -130,7 +141,11 @@ def _participants(table: Path) -> dict[str, dict[str, str]]:
     """Return the rows of a participants table by id; empty without one."""
     if not table.is_file():
         return {}
-    with table.open(encoding="utf-8-sig", newline="") as file:
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(str(table), f"cannot be read ({error})", "save it as UTF-8") from None
+    with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
         if "participant_id" not in (reader.fieldnames or ()):
             why = "has no column participant_id (tab-separated)"
@@ -155,6 +170,7 @@ def _split(value: str | None, person: str) -> Split | None:
 
 def _number(value: str | None) -> float | None:
     try:
-        return float(value) if value is not None else None
+        number = float(value) if value is not None else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
