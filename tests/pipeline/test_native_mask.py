@@ -1,0 +1,103 @@
+"""From components on the model grid to numbered lesions on the scan's own grid."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hale.calibration import components
+from hale.core.grid import Grid
+from hale.core.trace import Trace
+from hale.pipeline.detect import native_mask
+
+Z0 = 3.0
+
+
+def model_grid(n: int = 40, mm: float = 2.0) -> Grid:
+    affine = np.diag([mm, mm, mm, 1.0])
+    affine[:3, 3] = -mm * (n - 1) / 2
+    return Grid(shape=(n, n, n), affine=affine)
+
+
+def tilted(spacing: tuple[float, float, float], shape: tuple[int, int, int], degrees: float):
+    """A native grid about the same middle, turned about x."""
+    turn = np.radians(degrees)
+    rotation = np.eye(4)
+    rotation[1:3, 1:3] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    affine = rotation @ np.diag([*spacing, 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape=shape, affine=affine)
+
+
+def trace(native: Grid, to_native: np.ndarray | None = None) -> Trace:
+    there = np.eye(4) if to_native is None else to_native
+    brain = np.ones(native.shape, bool)
+    return Trace(native=native, model=model_grid(), to_native=there, brain=brain)
+
+
+def ball(centre_mm, radius_mm: float, height: float) -> np.ndarray:
+    """z on the model grid: a cone that crosses z0 at the radius."""
+    grid = model_grid()
+    positions = grid.positions(np.argwhere(np.ones(grid.shape)))
+    distance = np.linalg.norm(positions - np.array(centre_mm), axis=1).reshape(grid.shape)
+    return (Z0 + height * (1 - distance / radius_mm)).clip(0).astype(np.float32)
+
+
+def native(z: np.ndarray, kept: int, way: Trace) -> np.ndarray:
+    labels, _ = components(z, np.ones(z.shape, bool), way.model, z0=Z0)
+    return native_mask(labels, kept, way.undo(z), way, z0=Z0)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        tilted((1.0, 1.0, 1.0), (72, 72, 72), 0),
+        tilted((1.0, 1.0, 1.0), (80, 80, 80), 17),
+        tilted((0.9, 0.9, 3.0), (80, 80, 26), 11),
+    ],
+)
+def test_a_ball_keeps_its_volume_and_place(grid: Grid):
+    mask = native(ball((6, -8, 4), 9.0, 4.0), 1, trace(grid))
+    ml = (mask > 0).sum() * grid.voxel_ml
+    assert ml == pytest.approx(4 / 3 * np.pi * 0.9**3, rel=0.06)
+    centre = grid.positions(np.argwhere(mask).mean(0)[None])[0]
+    np.testing.assert_allclose(centre, (6, -8, 4), atol=0.6)
+
+
+def test_each_lesion_keeps_its_number_and_what_is_not_kept_stays_away():
+    heavy, middle, light = ball((-16, 0, 0), 9, 6), ball((14, 0, 0), 8, 4), ball((0, 20, 0), 5, 2)
+    way = trace(tilted((1.0, 1.0, 1.0), (78, 78, 78), 5))
+    mask = native(np.maximum(np.maximum(heavy, middle), light), 2, way)
+    assert sorted(np.unique(mask)) == [0, 1, 2]
+    for number, centre in ((1, (-16, 0, 0)), (2, (14, 0, 0))):
+        found = way.native.positions(np.argwhere(mask == number).mean(0)[None])[0]
+        np.testing.assert_allclose(found, centre, atol=0.7)
+
+
+def test_nothing_kept_is_an_empty_mask():
+    assert not native(ball((0, 0, 0), 8, 4), 0, trace(tilted((1, 1, 1), (70, 70, 70), 0))).any()
+
+
+@given(
+    centre=st.tuples(*[st.floats(-22, 22)] * 3),
+    radius=st.floats(1.6, 5.0),
+    thickness=st.sampled_from([1.0, 5.5, 12.0]),
+    degrees=st.floats(-30, 30),
+)
+@settings(max_examples=25, deadline=None)
+def test_what_is_flagged_is_never_invisible(centre, radius, thickness, degrees):
+    """However thick the slices, a component of the model grid has a voxel to show for itself."""
+    grid = tilted((2.0, 2.0, thickness), (44, 44, max(3, round(88 / thickness))), degrees)
+    z = ball(np.round(np.array(centre) / 2 - 0.5) * 2 + 1, radius, 3.0)
+    assert (z > Z0).any()
+    mask = native(z, 1, trace(grid))
+    assert mask.max() == 1
+
+
+def test_a_shifted_registration_shifts_the_lesion():
+    move = np.eye(4)
+    move[:3, 3] = (5, -3, 2)  # model position + this = native position
+    way = trace(tilted((1.0, 1.0, 1.0), (78, 78, 78), 0), move)
+    mask = native(ball((4, 4, 4), 7, 4), 1, way)
+    centre = way.native.positions(np.argwhere(mask).mean(0)[None])[0]
+    np.testing.assert_allclose(centre, (9, 1, 6), atol=0.6)
