@@ -31,7 +31,9 @@ class Place:
     def detect(self, scan: Path, out: Path, *options: str) -> int:
         """Run `hale detect` in this process, without a report."""
         model, cache = ("--model", str(self.model)), ("--cache", str(self.cache))
-        return run(["detect", str(scan), "--out", str(out), *model, *cache, "--no-report", *options])
+        return run(
+            ["detect", str(scan), "--out", str(out), *model, *cache, "--no-report", *options]
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,16 @@
 """Every kind of bad input gets its own one-line answer and status 2, and leaves nothing behind."""
 
 import gzip
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.ndimage import rotate
 
-Maker = Callable[[Path, np.ndarray, np.ndarray], Path]
+from hale.cli.app import run
 
 
 def image(values: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
@@ -263,6 +265,10 @@ BAD = {
 }
 
 
+def nothing_is_left(folder: Path) -> bool:
+    return [p.name for p in folder.rglob("*") if p.name.startswith(".")] == []
+
+
 @pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
 def test_a_bad_scan_is_refused_in_one_line_and_leaves_nothing(
     make, place, values, affine, tmp_path, capsys, line
@@ -274,5 +280,272 @@ def test_a_bad_scan_is_refused_in_one_line_and_leaves_nothing(
     told = line(capsys)
     assert told.startswith("refused ")
     assert BAD[make] in told
-    assert [p.name for p in tmp_path.rglob("*") if p.name.startswith(".")] == []
+    assert nothing_is_left(tmp_path)
+    assert not out.parent.exists()
+
+
+def noise(shape):
+    return np.random.default_rng(0).uniform(0, 1000, shape)
+
+
+def apple(shape):
+    index = np.indices(shape) - np.reshape(shape, (3, 1, 1, 1)) / 2
+    radius = 2 * np.sqrt((index**2).sum(0))
+    flesh = np.where(radius < 75, 600 * (1 - 0.3 * (radius / 75) ** 2), 0)
+    return flesh + 300 * ((radius > 70) & (radius < 75))
+
+
+def a_few_bright_voxels_in_air(shape):
+    rng = np.random.default_rng(0)
+    air = np.zeros(shape)
+    air[tuple(rng.integers(0, 90, (3, 12)))] = 1000
+    return air
+
+
+NO_BRAIN = {
+    noise: "no brain found: its edges correlate",
+    apple: "no brain found: its edges correlate",
+    a_few_bright_voxels_in_air: "no brain found",
+}
+
+
+@pytest.mark.parametrize("make", NO_BRAIN, ids=lambda make: make.__name__)
+def test_what_is_no_brain_is_refused(make, place, affine, tmp_path, capsys, line):
+    values = make((92, 92, 92)).astype("f4")
+    scan = saved(image(values, affine), tmp_path / "scan.nii.gz")
+    assert place.detect(scan, tmp_path / "out") == 2
+    assert NO_BRAIN[make] in line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def another_grid(brain, affine):
+    return image(brain[1:].astype("u1"), affine)
+
+
+def moved_grid(brain, affine):
+    shift = np.eye(4)
+    shift[0, 3] = 1.0
+    return image(brain.astype("u1"), shift @ affine)
+
+
+def empty_mask(brain, affine):
+    return image(np.zeros(brain.shape, "u1"), affine)
+
+
+def small_mask(brain, affine):
+    few = np.zeros(brain.shape, "u1")
+    few[40:50, 40:50, 40:50] = 1
+    return image(few, affine)
+
+
+def slab(brain, affine):
+    thin = brain.copy()
+    thin[: brain.shape[0] // 2 - 14] = False
+    thin[brain.shape[0] // 2 + 14 :] = False
+    return image(thin.astype("u1"), affine)
+
+
+def shifted(brain, affine):
+    return image(np.roll(brain, 30, axis=1).astype("u1"), affine)
+
+
+def turned(brain, affine):
+    tilted = rotate(brain.astype("f4"), 45, axes=(0, 1), reshape=False, order=1) > 0.5
+    return image(tilted.astype("u1"), affine)
+
+
+MASKS = {
+    another_grid: "the brain mask lies on another grid than sub-008_T1w.nii.gz",
+    moved_grid: "the brain mask lies on another grid than sub-008_T1w.nii.gz",
+    empty_mask: "the brain mask is empty",
+    small_mask: "no brain found: 8 ml",
+    slab: "registration failed: Dice with the template's brain",
+    shifted: "registration failed: Dice with the template's brain",
+    turned: "registration failed: Dice with the template's brain",
+}
+
+
+@pytest.mark.parametrize("make", MASKS, ids=lambda make: make.__name__)
+def test_a_brain_mask_that_cannot_be_is_refused(
+    make, place, values, affine, tmp_path, capsys, line
+):
+    mask = saved(make(values > 0, affine), tmp_path / "mask.nii.gz")
+    assert place.detect(place.scan, tmp_path / "out", "--brain-mask", str(mask)) == 2
+    assert MASKS[make] in line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_bound_of_the_overlap_is_said(place, values, affine, tmp_path, capsys, line):
+    mask = saved(slab(values > 0, affine), tmp_path / "mask.nii.gz")
+    assert place.detect(place.scan, tmp_path / "out", "--brain-mask", str(mask)) == 2
+    assert "the bound is 0.85" in line(capsys)
+
+
+def test_a_brain_mask_goes_with_one_scan(place, tmp_path, capsys, line):
+    assert place.detect(place.healthy, tmp_path / "out", "--brain-mask", str(place.scan)) == 2
+    assert "--brain-mask: goes with one scan" in line(capsys)
+
+
+@pytest.mark.parametrize("out", ["file/out", "/proc/hale/out", "file"])
+def test_an_output_folder_that_cannot_be_made_is_refused(out, place, tmp_path, capsys, line):
+    (tmp_path / "file").write_text("mine")
+    assert place.detect(place.scan, tmp_path / out) == 2
+    assert "cannot be written" in (told := line(capsys)) or "is a file" in told
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_output_folder_is_refused_and_kept(place, tmp_path, capsys, line):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    assert place.detect(place.scan, out) == 2
+    assert f"{out}: is not empty; give another --out, or --overwrite" in line(capsys)
+    assert [p.name for p in out.iterdir()] == ["mine.txt"]
+
+
+def test_an_output_folder_that_holds_the_input_is_refused(place, tmp_path, capsys, line):
+    scan = tmp_path / "data/scan.nii.gz"
+    scan.parent.mkdir()
+    scan.write_bytes(place.scan.read_bytes())
+    assert place.detect(scan, scan.parent, "--overwrite") == 2
+    assert "holds the input" in line(capsys)
+    assert place.detect(scan.parent, scan.parent, "--overwrite") == 2
+    assert "holds the input" in line(capsys)
+    assert scan.is_file()
+
+
+def test_the_current_folder_is_no_output_folder(place, tmp_path, capsys, line, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert place.detect(place.scan, Path(), "--overwrite") == 2
+    assert "--out .: is the current folder" in line(capsys)
+    assert tmp_path.is_dir()
+
+
+def test_two_subjects_with_one_id_are_refused(place, tmp_path, capsys, line):
+    for folder in ("a", "b"):
+        path = tmp_path / "data" / folder / "sub-01_T1w.nii.gz"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(place.scan.read_bytes())
+    assert place.detect(tmp_path / "data", tmp_path / "out") == 2
+    assert "sub-01: two scans have this id" in line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "recipe", "said"),
+    [
+        (0, "intensity-default", "holds no T1w scan"),
+        (1, "intensity-default", "0 healthy scans can promise no less than 1/1 = 1"),
+        (0, "atlas-default", "holds no T1w scan"),
+        (1, "atlas-default", "healthy cohort: 1 scans to fit on; give 2 or more"),
+    ],
+)
+def test_a_healthy_cohort_of_nobody_or_one_is_refused(
+    count, recipe, said, place, tmp_path, capsys, line
+):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for number in range(count):
+        (data / f"sub-{number:02}_T1w.nii.gz").write_bytes(place.scan.read_bytes())
+    assert run(["fit", recipe, "--data", str(data), "--out", str(out), "--workers", "1"]) == 2
+    assert said in line(capsys)
     assert not out.exists()
+
+
+def test_a_healthy_cohort_of_one_calibrates_nothing(place, tmp_path, capsys, line):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "sub-01_T1w.nii.gz").write_bytes(place.scan.read_bytes())
+    out = tmp_path / "out"
+    assert run(["calibrate", str(place.model), "--data", str(data), "--out", str(out)]) == 2
+    assert "alpha = 0.2" in line(capsys)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (b"participant_id\tsplit\nsub-01\ttrain\n", "its split is 'train'"),
+        (b"participant_id\tage\nsub-01\t20\nsub-01\t21\n", "lists sub-01 twice"),
+        (b"name,age\nsub-01,20\n", "has no column participant_id"),
+        ("participant_id\tname\nsub-01\tJosé\n".encode("latin-1"), "cannot be read"),
+    ],
+    ids=["split", "twice", "commas", "latin-1"],
+)
+def test_a_table_that_contradicts_is_refused(table, said, place, tmp_path, capsys, line):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/participants.tsv").write_bytes(table)
+    (tmp_path / "data/sub-01_T1w.nii.gz").write_bytes(place.scan.read_bytes())
+    assert place.detect(tmp_path / "data", tmp_path / "out") == 2
+    assert said in line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+USAGE = {
+    "no such command": ["dance"],
+    "no such option": ["detect", "scan.nii.gz", "--model", "m", "--out", "o", "--loud"],
+    "a missing option": ["detect", "scan.nii.gz"],
+    "no such recipe": ["fit", "no-such-recipe", "--data", "d", "--out", "no/o"],
+    "a setting that does not exist": ["recipe", "atlas-default", "--set", "method.speed=9"],
+    "a setting of the wrong type": ["recipe", "atlas-default", "--set", "seed=many"],
+    "an alpha that is no share": ["calibrate", "m", "--data", "d", "--out", "o", "--alpha", "7"],
+    "a step that is none": ["fit", "atlas-default", "--data", "d", "--out", "o", "--resume=soon"],
+    "no such method": ["methods", "magic"],
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
+def test_wrong_usage_is_told_in_one_line(arguments, capsys, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    assert line(capsys).startswith("refused ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_defect_of_ours_is_one_line_and_keeps_its_traceback(
+    place, tmp_path, capsys, line, monkeypatch
+):
+    def broken(*arguments, **options):
+        msg = "a\nbug"
+        raise ZeroDivisionError(msg)
+
+    monkeypatch.setattr("hale.pipeline.detect.detect", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert place.detect(place.scan, tmp_path / "out") == 1
+    assert line(capsys).startswith("defect ZeroDivisionError: this is our fault")
+    (report,) = tmp_path.glob("hale-defect-*.txt")
+    assert "ZeroDivisionError: a\nbug" in report.read_text()
+
+
+def hale(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from hale.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_process_of_its_own_refuses_the_same_way(place, tmp_path):
+    scan = tmp_path / "scan.nii.gz"
+    scan.write_text("this is no scan")
+    out = tmp_path / "out"
+    done = hale("detect", str(scan), "--model", str(place.model), "--out", str(out))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "is not an image that can be read" in done.stderr
+    assert not out.exists()
+
+
+def test_help_imports_none_of_the_slow_libraries():
+    slow = "torch", "SimpleITK", "scipy.stats", "deepbet", "matplotlib", "nibabel", "pandas"
+    code = (
+        "import sys; from hale.cli.app import run; status = run(['--help']);"
+        f"sys.exit(status or [m for m in {slow} if m in sys.modules] and 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "hale detect SCAN.nii.gz" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["fit", "detect", "calibrate", "evaluate", "recipe", "demo"])
+def test_the_help_of_a_command_has_an_example(command, capsys):
+    assert run([command, "--help"]) == 0
+    assert f"hale {command}" in capsys.readouterr().out.split("Example", 1)[1]

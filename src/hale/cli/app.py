@@ -1,5 +1,6 @@
 """The commands put together, and what becomes of an error."""
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from hale.cli import (
 from hale.core.errors import Refused
 
 REFUSED, DEFECT, STOPPED = 2, 1, 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What the system says of a disk that takes no more."""
 
 HELP = """
 Unsupervised anomaly detection in brain MRI: a raw scan in, calibrated findings out.
@@ -85,6 +88,11 @@ def run(arguments: Sequence[str]) -> int:
         return _told("refused", str(error), status=REFUSED)
     except UsageError as error:
         return _told("refused", _usage(error), status=REFUSED)
+    except OSError as error:
+        if error.errno not in FULL:
+            return _told("defect", _reported(error), status=DEFECT)
+        why = f"{error.filename or 'a file'}: cannot be written ({error.strerror}); free space"
+        return _told("refused", why, status=REFUSED)
     except (KeyboardInterrupt, typer.Abort):
         kept = "what was finished is kept, and the same command goes on from there"
         return _told("stopped", kept, status=STOPPED)

@@ -1,7 +1,8 @@
 """Options that several commands share, and one that typer cannot express."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -39,18 +40,42 @@ def with_optional_values(arguments: Sequence[str]) -> list[str]:
     return given
 
 
-def refuse_full_folder(out: Path, *, overwrite: bool) -> None:
-    """Refuse an output folder that holds something, or that cannot be made."""
+def refuse_full_folder(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse an output folder that holds something, or that cannot be made; make nothing.
+
+    Args:
+        out: To be made, or replaced with ``overwrite``.
+        overwrite: Whether what it holds may go.
+        inputs: What must not lie within it: replacing it would delete them.
+    """
+    refuse_to_replace(out, inputs)
     try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+        if out.exists() and not out.is_dir():
+            raise Refused(str(out), "is a file", "give another --out")
+        if out.exists() and any(out.iterdir()) and not overwrite:
             raise Refused(str(out), "is not empty", "give another --out, or --overwrite")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        probe = out.parent / f".{out.name}.probe"
-        probe.touch()
-        probe.unlink()
+        refuse_read_only(out)
     except OSError as error:
         why = f"cannot be written ({error.strerror or error})"
         raise Refused(str(out), why, "give another --out") from None
+
+
+def refuse_read_only(out: Path) -> None:
+    """Raise an `OSError` if no folder can be made at ``out``."""
+    nearest = next(folder for folder in out.resolve().parents if folder.exists())
+    with TemporaryDirectory(dir=nearest, prefix=".hale-"):
+        pass
+
+
+def refuse_to_replace(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output folder that is the current one, or that an input lies in."""
+    place = out.resolve()
+    if Path.cwd().is_relative_to(place):
+        why = "is the current folder, or one that holds it"
+        raise Refused(f"--out {out}", why, "name a new folder")
+    for path in inputs:
+        if path.resolve().is_relative_to(place):
+            raise Refused(f"--out {out}", f"holds the input {path}", "name a new folder")
 
 
 def worker_count(workers: int) -> int:

@@ -15,6 +15,7 @@ from hale.cli.arguments import (
     PrecisionOption,
     WorkersOption,
     refuse_full_folder,
+    refuse_to_replace,
     worker_count,
 )
 from hale.cli.output import print_json, say
@@ -72,11 +73,12 @@ def command(
         report=report,
     )
     if len(scans) == 1 and not scans[0].is_dir():
-        refuse_full_folder(out, overwrite=overwrite)
+        refuse_full_folder(out, overwrite=overwrite, inputs=[scans[0], model])
         _detect_one(job, scans[0], brain_mask, json=json)
         return
     if brain_mask is not None:
         raise Refused("--brain-mask", "goes with one scan", "give one scan, or leave it out")
+    refuse_to_replace(out, [*scans, model])
     with Bars() as bars:
         result = run_cohort(
             job,

@@ -66,12 +66,14 @@ def command(
       hale fit dae-default --data ixi/ --out models/dae --budget 60 --resume
     """
     from hale.io.cache import Cache
+    from hale.io.model import is_model
     from hale.pipeline.fit import Options, fit, work_folder
     from hale.recipe import bundled_or_path, read_recipe
 
     chosen = read_recipe(bundled_or_path(recipe), setting or ())
     step = _step(resume)
-    refuse_full_folder(out, overwrite=overwrite or step is not None)
+    going_on = step is not None and is_model(out)  # the model that a budget cut short
+    refuse_full_folder(out, overwrite=overwrite or going_on, inputs=[data])
     if overwrite and step is None:
         shutil.rmtree(work_folder(out), ignore_errors=True)
     with Bars() as bars:

@@ -97,6 +97,11 @@ def read_model(folder: Path) -> tuple[ModelFiles, str]:
     return files, _hash_of(hashes)
 
 
+def is_model(folder: Path) -> bool:
+    """Say whether ``folder`` looks like a model's, whole or not."""
+    return (folder / MANIFEST).is_file()
+
+
 def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Put a folder of files in the place of ``folder``, whole or not at all.
 
@@ -119,6 +124,7 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def swap(new: Path, folder: Path) -> None:
     """Put the folder ``new``, on the same disk, in the place of ``folder``."""
+    folder = folder.resolve()
     new.chmod(0o755)
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -148,6 +154,8 @@ def _manifest(folder: Path) -> dict[str, str]:
     if not isinstance(number, int) or number > FORMAT:
         why = f"is of format {number}, written by hale {maker}; this one reads up to {FORMAT}"
         raise Refused(str(folder), why, "update hale")
+    if not isinstance(hashes, dict) or not all(isinstance(h, str) for h in hashes.values()):
+        raise Refused(str(folder), f"its {MANIFEST} is not one of hale", "copy or fit it again")
     if missing := [name for name in REQUIRED if name not in hashes]:
         raise Refused(str(folder), f"lists no {missing[0]}", "copy or fit it again")
     if foreign := [name for name in hashes if name not in (*REQUIRED, CALIBRATION)]:

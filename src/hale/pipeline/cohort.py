@@ -78,13 +78,15 @@ def run_cohort(
     _claim(job.out, model, overwrite=overwrite)
     todo = [entry for entry in entries if not _is_done(job.out / entry.id, entry, model)]
     reused = len(entries) - len(todo)
-    results: dict[str, Failure | None] = {}
+    waiting = {entry.id for entry in todo}
+    results: dict[str, Failure | None] = {e.id: None for e in entries if e.id not in waiting}
     progress("detecting", reused, len(entries))
     for entry, result in _results(job, todo, workers):
         results[entry.id] = result
-        progress("detecting", reused + len(results), len(entries))
+        progress("detecting", len(results), len(entries))
         _write_table(job.out, entries, results)
     rows = _write_table(job.out, entries, results)
+    shutil.rmtree(_replaced(job.out), ignore_errors=True)
     failures = tuple(f for f in results.values() if f is not None)
     return CohortResult(rows=tuple(rows), failures=failures, reused=reused)
 
@@ -125,18 +127,41 @@ def _results(
 def _claim(out: Path, model: Model, *, overwrite: bool) -> None:
     """Take the folder for this model; refuse one that holds anything else."""
     mark = out / MARK
+    if _made_with(mark) == model.sha256:
+        return
     try:
-        if mark.is_file() and json.loads(mark.read_text())["model_sha256"] == model.sha256:
-            return
         if out.exists() and any(out.iterdir()):
             if not overwrite:
                 why = "is not empty, and holds no results of this model to go on with"
                 raise Refused(str(out), why, "give another --out, or --overwrite")
-            shutil.rmtree(out)
+            _set_aside(out)
         out.mkdir(parents=True, exist_ok=True)
         mark.write_text(json.dumps({"model": model.name, "model_sha256": model.sha256}))
-    except (OSError, ValueError, KeyError) as error:
-        raise Refused(str(out), f"cannot be used ({error})", "give another --out") from None
+    except OSError as error:
+        why = f"cannot be used ({error.strerror or error})"
+        raise Refused(str(out), why, "give another --out") from None
+
+
+def _made_with(mark: Path) -> str | None:
+    """Return the hash of the model that a folder of results is of, None if it is no such folder."""
+    try:
+        return str(json.loads(mark.read_text(encoding="utf-8"))["model_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _replaced(out: Path) -> Path:
+    """Return where results wait that a new cohort replaces, until it is finished."""
+    place = out.resolve()
+    return place.with_name(f".{place.name}.replaced")
+
+
+def _set_aside(out: Path) -> None:
+    """Clear ``out``, keeping what was there until the new results are complete."""
+    if _replaced(out).exists():  # by a run that was stopped: the older results are the ones to keep
+        shutil.rmtree(out)
+    else:
+        out.resolve().replace(_replaced(out))
 
 
 def _is_done(folder: Path, entry: Entry, model: Model) -> bool:
@@ -145,28 +170,36 @@ def _is_done(folder: Path, entry: Entry, model: Model) -> bool:
         provenance = json.loads((folder / RESULT).read_text(encoding="utf-8"))["provenance"]
         made_by, made_from = provenance["model_sha256"], provenance["input_sha256"]
         return bool(made_by == model.sha256 and made_from == [file_hash(entry.path)])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def _write_table(
     out: Path, entries: Sequence[Entry], results: dict[str, Failure | None]
 ) -> list[dict[str, Any]]:
-    """Write ``cohort.tsv`` from the folders that are there; return its rows."""
+    """Write ``cohort.tsv``, one row a finished scan; return its rows."""
     rows = []
     for entry in entries:
-        failure = results.get(entry.id)
+        if entry.id not in results:
+            continue
+        failure = results[entry.id]
         if failure is not None:
             rows.append({"id": entry.id, "status": "failed", "reason": failure.reason})
-        elif (result := out / entry.id / RESULT).is_file():
-            rows.append(_row(json.loads(result.read_text(encoding="utf-8"))))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
+        else:
+            text = (out / entry.id / RESULT).read_text(encoding="utf-8")
+            rows.append(_row(json.loads(text)))
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     part = out / f".{TABLE}.part"
-    part.write_text(text.getvalue(), encoding="utf-8")
-    part.replace(out / TABLE)
+    try:
+        part.write_text(table.getvalue(), encoding="utf-8")
+        part.replace(out / TABLE)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        why = f"cannot be written ({error.strerror or error})"
+        raise Refused(str(out / TABLE), why, "free space; the same command goes on") from None
     return rows
 
 

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -98,7 +100,7 @@ def prepared_or_failure(
 def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give processes of one thread each; an interruption drops what has not begun."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=one_thread)
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     try:
         yield executor
     except BaseException:
@@ -107,12 +109,21 @@ def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     executor.shutdown()
 
 
-def one_thread() -> None:
-    """Let this process use one thread, so that as many processes as cores do not fight."""
+def _begin() -> None:
+    """Let this process use one thread, so that as many as there are cores do not fight."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     from hale.prep.brain.deepbet import set_threads
 
     set_threads(1)
+
+
+def _end_with_parent() -> None:
+    """Wait for the process that began this one; should it be killed, do not outlive it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def default_workers() -> int:

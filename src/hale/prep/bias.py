@@ -6,6 +6,7 @@ import SimpleITK as sitk
 from hale.core.grid import Grid, resample
 from hale.core.scan import Volume
 from hale.core.types import Map, MapElsewhere, Mask
+from hale.prep.threads import single_threaded
 
 COARSE_MM = 6.0
 ITERATIONS = (50, 50, 50, 50)
@@ -36,15 +37,14 @@ def log_bias(volume: Volume, brain: Mask) -> MapElsewhere:
     image.SetSpacing(grid.spacing)
     mask = sitk.GetImageFromArray(np.ascontiguousarray(inside.T.astype(np.uint8)))
     mask.SetSpacing(grid.spacing)
-    n4 = sitk.N4BiasFieldCorrectionImageFilter()
-    n4.SetMaximumNumberOfIterations(ITERATIONS)
-    n4.SetConvergenceThreshold(TOLERANCE)
-    n4.SetNumberOfThreads(1)  # sums in one order: the same field every time
-    n4.Execute(image, mask)
-    field: MapElsewhere = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T.astype(
-        np.float32
-    )
-    return np.ascontiguousarray(field - field[inside].mean())
+    with single_threaded():
+        n4 = sitk.N4BiasFieldCorrectionImageFilter()
+        n4.SetMaximumNumberOfIterations(ITERATIONS)
+        n4.SetConvergenceThreshold(TOLERANCE)
+        n4.Execute(image, mask)
+        found = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
+    field: MapElsewhere = np.ascontiguousarray(found.T, dtype=np.float32)
+    return field - field[inside].mean()
 
 
 def corrected(volume: Volume, field: Map) -> Volume:

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from hale.core.grid import Grid, resample
 from hale.core.scan import Volume
 from hale.core.types import Affine, Map, Mask
+from hale.prep.threads import single_threaded
 
 WORKING_MM = 2.0
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -31,6 +32,11 @@ def register(moving: Volume, brain: Mask, template: Volume) -> Affine:
 
     Deterministic: one thread, fixed samples.
     """
+    with single_threaded():
+        return _registered(moving, brain, template)
+
+
+def _registered(moving: Volume, brain: Mask, template: Volume) -> Affine:
     fixed = _image(_at_working_spacing(template))
     scan = Volume(values=np.where(brain, moving.values, 0).astype(np.float32), grid=moving.grid)
     image = _image(_at_working_spacing(scan))
@@ -66,7 +72,6 @@ def _optimise(transform: sitk.Transform, fixed: sitk.Image, moving: sitk.Image) 
     method.SetSmoothingSigmasPerLevel([factor / 2 for factor in SHRINK])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
     method.SetInitialTransform(transform, inPlace=True)
-    method.SetNumberOfThreads(1)  # sums in one order: the same transform every time
     method.Execute(fixed, moving)
 
 

@@ -1,0 +1,94 @@
+"""Many scans side by side: order, failures, and no process left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hale.core.scan import Contrast, Space
+from hale.data.cohort import Entry, read_cohort
+from hale.data.phantom import write_cohort
+from hale.io.cache import Cache
+from hale.pipeline.prepare import Failure, Workshop
+from hale.prep.settings import Preparation
+
+SETTINGS = Preparation(spacing_mm=4.0, shape=(48, 48, 40), bias=False)
+SPACE = Space(slots=SETTINGS.slots, grid=SETTINGS.grid)
+
+PARENT = """
+import multiprocessing, time
+from hale.pipeline.prepare import pool
+
+def main():
+    with pool(2) as executor:
+        list(executor.map(time.sleep, [0.5, 0.5]))
+        print(*[p.pid for p in multiprocessing.active_children()], flush=True)
+        list(executor.map(time.sleep, [60, 60]))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory) -> list[Entry]:
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder, fit=0, standardise=0, calibrate=2, healthy=0, lesions=0, seed=5)
+    (folder / "sub-000" / "anat").mkdir(parents=True)
+    (folder / "sub-000" / "anat" / "sub-000_T1w.nii.gz").write_bytes(b"")
+    return read_cohort(folder, (Contrast.T1W,))
+
+
+def test_two_processes_do_what_one_does_in_the_order_given(entries):
+    said: list[tuple[int, int]] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        assert what == "preparing"
+        said.append((done, total))
+
+    shops = [
+        Workshop(settings=SETTINGS, space=SPACE, cache=Cache(), workers=n, progress=progress)
+        for n in (1, 2)
+    ]
+    (alone, failed), (side_by_side, failed_too) = (
+        shop.prepare_all(entries, "preparing") for shop in shops
+    )
+    assert [p.scan.id for p in alone] == ["sub-001", "sub-002"]
+    for one, other in zip(alone, side_by_side, strict=True):
+        np.testing.assert_array_equal(one.scan.image, other.scan.image)
+        np.testing.assert_array_equal(one.trace.to_native, other.trace.to_native)
+    assert failed == failed_too
+    assert [failure.id for failure in failed] == ["sub-000"]
+    assert isinstance(failed[0], Failure)
+    assert "is empty (0 bytes)" in failed[0].reason
+    assert said == [(0, 3), (1, 3), (2, 3), (3, 3)] * 2
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(workers) == 2
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(_is_alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
