@@ -44,7 +44,8 @@ def log_bias(volume: Volume, brain: Mask) -> MapElsewhere:
         n4.Execute(image, mask)
         found = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
     field: MapElsewhere = np.ascontiguousarray(found.T, dtype=np.float32)
-    return field - field[inside].mean()
+    field -= field[inside].mean()
+    return field
 
 
 def corrected(volume: Volume, field: Map) -> Volume:
