@@ -47,7 +47,8 @@ def command(
     """
     from hale.calibration import usable_alpha
     from hale.io.cache import Cache
-    from hale.pipeline.fit import Options, recalibrate
+    from hale.pipeline.calibrate import recalibrate
+    from hale.pipeline.job import Options
     from hale.pipeline.model import load_model
 
     loaded = load_model(model, device=device, precision=precision)

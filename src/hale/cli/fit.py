@@ -67,7 +67,8 @@ def command(
     """
     from hale.io.cache import Cache
     from hale.io.model import is_model
-    from hale.pipeline.fit import Options, fit, work_folder
+    from hale.pipeline.fit import fit, work_folder
+    from hale.pipeline.job import Options
     from hale.recipe import bundled_or_path, read_recipe
 
     chosen = read_recipe(bundled_or_path(recipe), setting or ())
