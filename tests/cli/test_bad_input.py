@@ -372,7 +372,7 @@ MASKS = {
     slab: "registration failed: Dice with the template's brain",
     shifted: "registration failed: Dice with the template's brain",
     turned: "registration failed: Dice with the template's brain",
-    one_hemisphere: "no brain found: its edges correlate",
+    one_hemisphere: "registration failed: Dice with the template's brain",
 }
 
 
