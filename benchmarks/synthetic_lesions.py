@@ -27,8 +27,7 @@ from hale.data.lesions import TABLE, LesionSpec, plant
 from hale.io.cache import Cache
 from hale.metrics.bootstrap import bootstrap_mean
 from hale.metrics.voxel import average_precision, dice
-from hale.pipeline.fit import score
-from hale.pipeline.model import Model, load_model
+from hale.pipeline.model import Model, load_model, score
 from hale.pipeline.prepare import Workshop, default_workers
 
 COLUMNS = (

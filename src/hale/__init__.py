@@ -46,8 +46,8 @@ def fit(
         Refused: A wrong recipe, too few scans, or an ``out`` that holds something.
     """
     from hale.io.cache import Cache
-    from hale.pipeline.fit import Options
     from hale.pipeline.fit import fit as run
+    from hale.pipeline.job import Options
     from hale.recipe import bundled_or_path, read_recipe
 
     chosen = read_recipe(bundled_or_path(str(recipe)), settings)

@@ -13,7 +13,8 @@ from hale.io.cache import Cache
 from hale.metrics.evaluation import Evaluation, Kind
 from hale.pipeline.cohort import Job, run_cohort
 from hale.pipeline.evaluate import evaluate
-from hale.pipeline.fit import Options, fit
+from hale.pipeline.fit import fit
+from hale.pipeline.job import Options
 from hale.pipeline.prepare import Progress, silent
 from hale.recipe import bundled, read_recipe
 

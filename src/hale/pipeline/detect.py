@@ -17,8 +17,7 @@ from hale.core.types import Labels, LabelsElsewhere, Map, Mask
 from hale.io.cache import Cache
 from hale.methods import describe
 from hale.pipeline.domain import validity
-from hale.pipeline.fit import score, versions
-from hale.pipeline.model import Model, runs_in, summary
+from hale.pipeline.model import Model, runs_in, score, summary, versions
 from hale.prep.chain import Prepared, prepare, template_on
 from hale.prep.settings import Mode
 

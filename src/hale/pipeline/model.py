@@ -1,8 +1,11 @@
 """A fitted model: everything that `detect` needs, saved to and loaded from its folder."""
 
+import platform
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,17 @@ import tomli_w
 
 from hale import __version__
 from hale.calibration import Calibration, from_arrays
+from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.method import Detector, Placed, Precision
-from hale.core.scan import Contrast, Space
+from hale.core.scan import Contrast, Scan, Space
 from hale.io.model import ModelFiles, read_model, write_model
 from hale.pipeline.card import card
+from hale.post.chain import processed
 from hale.recipe import Recipe, build_recipe
+
+LIBRARIES = ("numpy", "scipy", "torch", "SimpleITK", "nibabel", "deepbet", "lightning-fabric")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,4 +141,20 @@ def summary(model: Model) -> dict[str, Any]:
         "recipe": model.recipe.resolved(),
         "seed": model.recipe.seed,
         "calibration": None if model.calibration is None else asdict(model.calibration.settings),
+    }
+
+
+def score(model: Model, scan: Scan) -> AnomalyMap:
+    """Return the map of a prepared scan after the recipe's post-processing."""
+    anomaly = model.detector.score(scan)
+    return processed(anomaly, model.space.grid, model.recipe.post)
+
+
+def versions() -> dict[str, Any]:
+    """Return what computed a result, and when."""
+    return {
+        "hale": __version__,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in LIBRARIES},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid, resample, resample_mask
-from hale.core.scan import Contrast, RawScan, Scan, Space, Volume
+from hale.core.scan import RawScan, Scan, Space, Volume
 from hale.core.trace import Trace
 from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 from hale.io.cache import Cache, key_of
@@ -281,13 +281,3 @@ def space_of(settings: Preparation, first: RawScan | None = None) -> Space:
     if first is None:
         raise Refused("prep.mode = 'given'", "needs a scan that says where", "give --data")
     return Space(slots=settings.slots, grid=next(iter(first.volumes.values())).grid)
-
-
-def settings_key(settings: Preparation) -> str:
-    """Return a hash of the settings and of this preparation's version."""
-    return key_of(VERSION, asdict(settings))
-
-
-def first_contrast(slots: tuple[tuple[Contrast, ...], ...]) -> Contrast:
-    """Return the contrast that a single unnamed file is taken for."""
-    return slots[0][0]

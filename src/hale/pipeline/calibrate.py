@@ -1,0 +1,117 @@
+"""Standardise and calibrate a model on healthy scans that its fit did not see."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hale.calibration import (
+    Calibrating,
+    Calibration,
+    calibrated,
+    normative,
+    refuse_small_alpha,
+)
+from hale.core.anomaly import AnomalyMap
+from hale.core.errors import Refused
+from hale.core.scan import Split
+from hale.data.cohort import Entry, of_split, read_cohort, with_splits
+from hale.io.nifti import file_hash
+from hale.pipeline.domain import domain_of
+from hale.pipeline.job import Options
+from hale.pipeline.model import Model, save_model, score, versions
+from hale.pipeline.prepare import Workshop, read_entry
+from hale.prep.chain import Prepared
+
+SITE_SHARES = {Split.STANDARDISE: 0.4, Split.CALIBRATE: 0.6}
+MIN_STANDARDISE = 3
+
+
+def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Model:
+    """Return the model standardised and calibrated on healthy scans that its fit did not see.
+
+    Raises:
+        Refused: Fewer scans than alpha needs, or persons who were in the fit.
+    """
+    settings = model.recipe.calibration
+    maps, kept, failures = {}, {}, {}
+    domain: dict[str, Any] = {}
+    for split in (Split.STANDARDISE, Split.CALIBRATE):
+        chosen = of_split(entries, split)
+        prepared, failed = workshop.prepare_all(chosen, f"preparing the {split} scans")
+        failures[split] = {f.id: f.reason for f in failed}
+        by_id = {p.scan.id: p for p in prepared}
+        kept[split] = [entry for entry in chosen if entry.id in by_id]
+        maps[split] = _scored(model, [by_id[e.id] for e in kept[split]], workshop, split)
+        if split is Split.CALIBRATE:
+            sources = [read_entry(entry).source for entry in kept[split]]
+            domain = domain_of([by_id[e.id].trace for e in kept[split]], sources)
+    refuse_few(settings, [*kept[Split.STANDARDISE], *kept[Split.CALIBRATE]])
+    grid = model.space.grid
+    result: Calibration = calibrated(
+        maps[Split.CALIBRATE],
+        [entry.person for entry in kept[Split.CALIBRATE]],
+        norm=normative(maps[Split.STANDARDISE], grid, settings),
+        grid=grid,
+        settings=settings,
+        domain=domain,
+    )
+    told = {
+        str(split): {"scans": [e.id for e in kept[split]], "failed": failures[split]}
+        for split in kept
+    }
+    return replace(model, calibration=result, provenance={**model.provenance, **told})
+
+
+def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
+    """Make a model valid for a site: calibrate it on the site's own healthy scans, save it.
+
+    Scans are divided by ``participants.tsv`` if that has splits, else 40 : 60 by the persons'
+    names.
+
+    Raises:
+        Refused: Fewer scans than alpha needs, or files that the fit has seen.
+    """
+    entries = read_cohort(data, model.space.slots[0])
+    if not any(e.split in (Split.STANDARDISE, Split.CALIBRATE) for e in entries):
+        entries = with_splits([replace(e, split=None) for e in entries], SITE_SHARES)
+    chosen = of_split(entries, Split.STANDARDISE, Split.CALIBRATE)
+    _refuse_seen(model, data, chosen)
+    refuse_few(model.recipe.calibration, chosen)
+    workshop = options.workshop(model.recipe.prep, model.space)
+    told = {"calibration_data": data.name, "recalibrated_from": model.sha256}
+    fresh = replace(model, provenance={**model.provenance, **versions(), **told})
+    return save_model(calibrate(fresh, chosen, workshop), out)
+
+
+def refuse_few(settings: Calibrating, entries: Sequence[Entry]) -> None:
+    """Refuse fewer people than the calibration's promise needs."""
+    refuse_small_alpha(settings, persons(entries, Split.CALIBRATE))
+    if (count := persons(entries, Split.STANDARDISE)) < MIN_STANDARDISE:
+        why = f"{count} scans to standardise on"
+        raise Refused("healthy cohort", why, f"give {MIN_STANDARDISE} or more")
+
+
+def persons(entries: Sequence[Entry], split: Split) -> int:
+    """Return how many people the scans of a split are of."""
+    return len({entry.person for entry in of_split(entries, split)})
+
+
+def _refuse_seen(model: Model, data: Path, entries: Sequence[Entry]) -> None:
+    """Refuse files that the fit has learnt from, whatever they are called now."""
+    seen = set(model.provenance.get("fit", {}).get("sha256", {}).values())
+    known = [entry.id for entry in entries if file_hash(entry.path) in seen]
+    if known:
+        why = f"the model was fitted on {len(known)} of its scans ({known[0]}, ...)"
+        raise Refused(str(data), why, "give healthy scans that it has not seen")
+
+
+def _scored(
+    model: Model, prepared: Sequence[Prepared], workshop: Workshop, split: Split
+) -> list[AnomalyMap]:
+    """Return the post-processed maps of prepared scans."""
+    maps = []
+    for done, item in enumerate(prepared, start=1):
+        maps.append(score(model, item.scan))
+        workshop.progress(f"scoring the {split} scans", done, len(prepared))
+    return maps

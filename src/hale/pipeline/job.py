@@ -1,0 +1,35 @@
+"""How a job is run."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hale.core.method import Precision
+from hale.core.scan import Space
+from hale.io.cache import Cache
+from hale.pipeline.prepare import Progress, Workshop, silent
+from hale.prep.settings import Preparation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a job is run; none of it is meant to change the result, but precision and budget do."""
+
+    device: str = "auto"
+    precision: Precision = Precision.AUTO
+    budget_minutes: float | None = None
+    resume: Literal["latest"] | int | None = None
+    """``latest``, a step, or None for a fresh start."""
+    checkpoint_minutes: float = 5.0
+    workers: int = 1
+    cache: Cache = field(default_factory=Cache)
+    progress: Progress = silent
+
+    def workshop(self, settings: Preparation, space: Space) -> Workshop:
+        """Return where scans are prepared for a model of ``space``."""
+        return Workshop(
+            settings=settings,
+            space=space,
+            cache=self.cache,
+            workers=self.workers,
+            progress=self.progress,
+        )
