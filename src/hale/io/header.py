@@ -44,12 +44,12 @@ def checked_shape(path: Path, image: Any) -> tuple[tuple[int, int, int], list[st
     return (shape[0], shape[1], shape[2]), notes
 
 
-def checked_affine(path: Path, image: Any) -> tuple[Affine, list[str]]:
+def checked_affine(path: Path, image: Any, shape: tuple[int, int, int]) -> tuple[Affine, list[str]]:
     """Return voxel -> mm and doubts about it; refuse one that cannot be true."""
     if not isinstance(image, nib.Nifti1Pair):  # MGH, Analyze
         affine = np.asarray(image.affine, np.float64)
         _refuse_degenerate(path, affine)
-        _refuse_wide(path, affine, image.shape[:3])
+        _refuse_wide(path, affine, shape)
         side = isinstance(image, nib.AnalyzeImage)
         return affine, ["Analyze header: left and right are a convention"] if side else []
     sform, sform_code = image.header.get_sform(coded=True)
@@ -57,10 +57,10 @@ def checked_affine(path: Path, image: Any) -> tuple[Affine, list[str]]:
     qform = _qform(path, image) if image.header["qform_code"] else None
     affine = np.asarray(image.affine, np.float64)
     _refuse_degenerate(path, affine)
-    _refuse_wide(path, affine, image.shape[:3])
+    _refuse_wide(path, affine, shape)
     if sform is not None and qform is not None:
         same = image.header["sform_code"] == image.header["qform_code"]
-        _refuse_contradiction(path, sform, qform, image.shape[:3], allowed_mm=0.0 if same else 30.0)
+        _refuse_contradiction(path, sform, qform, shape, allowed_mm=0.0 if same else 30.0)
     _refuse_wrong_spacing(path, affine, np.asarray(image.header["pixdim"][1:4], float))
     if sform is None and qform is None:
         return affine, ["sform and qform code are 0: orientation assumed, side unknown"]

@@ -66,7 +66,7 @@ def read_volume(path: Path) -> ReadVolume:
     image = _open(path)
     checked_type(path, image)
     shape, notes = checked_shape(path, image)
-    affine, doubts = checked_affine(path, image)
+    affine, doubts = checked_affine(path, image, shape)
     notes += [*doubts, *_scaling_notes(image)]
     values = _values(path, image).reshape(shape)
     _refuse_constant(path, values)
