@@ -1,5 +1,8 @@
 """One tiny calibrated model and a phantom scan, made once, for everything the command line does."""
 
+import errno
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,3 +72,30 @@ def line():
         return said.err.removesuffix("\n")
 
     return read
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = Path(__file__).parents[2].parent / "shared/data"
+    if not folder.is_dir():
+        pytest.skip(f"the real scans are not here ({folder})")
+    return folder
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Let a function that writes fail, after it has succeeded a few times."""
+
+    def fill(name: str, *, after: int = 0) -> None:
+        left = iter(range(after))
+        module, _, function = name.rpartition(".")
+        real = getattr(sys.modules[module], function)
+
+        def write(*arguments, **options):
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(name, write)
+
+    return fill
