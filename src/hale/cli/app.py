@@ -94,10 +94,12 @@ def run(arguments: Sequence[str]) -> int:
         why = f"{error.filename or 'a file'}: cannot be written ({error.strerror}); free space"
         return _told("refused", why, status=REFUSED)
     except (KeyboardInterrupt, typer.Abort):
-        kept = "what was finished is kept, and the same command goes on from there"
-        return _told("stopped", kept, status=STOPPED)
+        status = STOPPED
     except Exception as error:  # the last line of defence: reported, never hidden
         return _told("defect", _reported(error), status=DEFECT)
+    if status == STOPPED:  # typer makes this of Ctrl-C
+        kept = "what was finished is kept, and the same command goes on from there"
+        return _told("stopped", kept, status=STOPPED)
     return int(status or 0)
 
 

@@ -86,8 +86,8 @@ def read_model(folder: Path) -> tuple[ModelFiles, str]:
         files = ModelFiles(
             recipe=contents[RECIPE].decode(),
             state=load(contents[STATE]),
-            space=json.loads(contents[SPACE]),
-            provenance=json.loads(contents[PROVENANCE]),
+            space=_table(contents[SPACE]),
+            provenance=_table(contents[PROVENANCE]),
             card=contents[CARD].decode(),
             calibration=load(contents[CALIBRATION]) if CALIBRATION in contents else None,
         )
@@ -151,11 +151,15 @@ def _manifest(folder: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, OSError):
         why = f"its {MANIFEST} is not one of hale"
         raise Refused(str(folder), why, "copy or fit it again") from None
-    if not isinstance(number, int) or number > FORMAT:
+    if (
+        not isinstance(number, int)
+        or not isinstance(hashes, dict)
+        or not all(isinstance(h, str) for h in hashes.values())
+    ):
+        raise Refused(str(folder), f"its {MANIFEST} is not one of hale", "copy or fit it again")
+    if number > FORMAT:
         why = f"is of format {number}, written by hale {maker}; this one reads up to {FORMAT}"
         raise Refused(str(folder), why, "update hale")
-    if not isinstance(hashes, dict) or not all(isinstance(h, str) for h in hashes.values()):
-        raise Refused(str(folder), f"its {MANIFEST} is not one of hale", "copy or fit it again")
     if missing := [name for name in REQUIRED if name not in hashes]:
         raise Refused(str(folder), f"lists no {missing[0]}", "copy or fit it again")
     if foreign := [name for name in hashes if name not in (*REQUIRED, CALIBRATION)]:
@@ -172,6 +176,14 @@ def _content(folder: Path, name: str, sha256: str) -> bytes:
         why = f"its {name} is damaged or was altered (its hash differs)"
         raise Refused(str(folder), why, "copy or fit it again")
     return data
+
+
+def _table(data: bytes) -> dict[str, Any]:
+    table = json.loads(data)
+    if not isinstance(table, dict):
+        msg = "a list where a table belongs"
+        raise ValueError(msg)
+    return table
 
 
 def _json(table: Mapping[str, Any]) -> bytes:

@@ -102,10 +102,10 @@ def load_model(
             if files.calibration is None
             else from_arrays(files.calibration, recipe.calibration, files.provenance["domain"])
         )
+        made_in = Precision(files.provenance.get("precision", Precision.FULL))
     except (KeyError, ValueError, TypeError) as error:
         why = f"its files do not fit together ({error})"
         raise Refused(str(folder), why, "fit it again") from None
-    made_in = Precision(files.provenance.get("precision", Precision.FULL))
     wanted = made_in if precision is Precision.AUTO else precision
     return Model(
         recipe=recipe,
