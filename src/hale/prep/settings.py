@@ -35,6 +35,7 @@ class Preparation:
     slots: tuple[tuple[Contrast, ...], ...] = ((Contrast.T1W,),)
     """One per channel: the contrasts it accepts."""
     mode: Mode = Mode.FULL
+    """How much of the preparation is left to do."""
     spacing_mm: float = 2.0
     """Of the model grid, isotropic."""
     shape: tuple[int, int, int] = (96, 96, 80)
@@ -44,14 +45,17 @@ class Preparation:
     bias: bool = True
     """Correct the bias field (N4)."""
     normalise: Normalisation = Normalisation.PERCENTILE
+    """What becomes of intensities inside the brain."""
     low: float = 1.0
+    """Percentile of the brain that becomes 0."""
     high: float = 99.0
+    """Percentile of the brain that becomes 1."""
     clip: bool = True
     """Limit normalised intensities to [0, 1] (percentile only)."""
     min_overlap: float = 0.85
     """Dice of the registered brain with the template's below which registration has failed."""
-    min_resemblance: float = 0.2
-    """Correlation of edges with the template's below which what was registered is no brain."""
+    min_resemblance: float = 0.1
+    """Share of the intensities that the template must explain, else it was no brain."""
 
     @property
     def grid(self) -> Grid:

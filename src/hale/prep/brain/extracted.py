@@ -9,8 +9,9 @@ from hale.core.types import Mask
 MIN_BACKGROUND = 0.4
 """Share of voxels at one value outside a brain: 0.84 in a padded 1 mm brain, 0.3 to 0.55 in heads
 whose air was set to 0."""
-ML = (500.0, 2200.0)
-"""Volume of a brain. What is left of a whole head after its air is 3,000 ml and more."""
+ML = (500.0, 2600.0)
+"""Volume of a brain, an average template's (1,890 ml) enlarged included. What is left of a whole
+head after its air is 3,000 ml and more."""
 
 
 def already_extracted(volume: Volume) -> Mask | None:
