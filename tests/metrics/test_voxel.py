@@ -128,6 +128,7 @@ def test_without_a_lesion_ranking_is_undefined():
         (voxel.l1_ratio, [2.0, 3.0], [0, 0], np.nan),
         (voxel.l1_ratio, [2.0, 3.0], [1, 1], np.nan),
         (voxel.l1_ratio, [2.0, 0.0], [1, 0], np.nan),
+        (voxel.l1_ratio, [2.0, -1.0], [1, 0], np.nan),
     ],
 )
 def test_empty_and_full_masks(figure, found, truth, expected):

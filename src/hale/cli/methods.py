@@ -12,7 +12,7 @@ def command(
     name: Annotated[str | None, typer.Argument(help="Show one with its settings.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the methods: what each does, what it learns from, where it was published.
+    """List the methods, or show one with its paper and its settings.
 
     Examples:
       hale methods

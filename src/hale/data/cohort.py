@@ -63,7 +63,7 @@ def read_cohort(folder: Path, slot: Sequence[Contrast]) -> list[Entry]:
     if not named:
         wanted = " or ".join(slot)
         raise Refused(str(folder), f"holds no {wanted} scan", f"name files sub-01_{slot[0]}.nii.gz")
-    people = _participants(folder / "participants.tsv")
+    people = _participants_around(folder)
     entries = [_entry(path, slot[0], people) for path in named]
     refuse_repeated_ids(entries)
     return entries
@@ -80,12 +80,7 @@ def _is_scan(path: Path, folder: Path) -> bool:
 
 def entry_of(path: Path, contrast: Contrast) -> Entry:
     """Return the entry of a single file; a data set around it gives the age."""
-    people = {}
-    for folder in list(path.absolute().parents)[:5]:
-        if (table := folder / "participants.tsv").is_file():
-            people = _participants(table)
-            break
-    return _entry(path, contrast, people)
+    return _entry(path, contrast, _participants_around(path.absolute().parent))
 
 
 def refuse_repeated_ids(entries: Iterable[Entry]) -> None:
@@ -135,6 +130,14 @@ def _entry(path: Path, contrast: Contrast, people: dict[str, dict[str, str]]) ->
         split=_split(row.get("split"), person),
         age=_number(row.get("age")),
     )
+
+
+def _participants_around(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of the nearest participants table at or above ``folder``, 4 levels up."""
+    for place in (folder, *list(folder.absolute().parents)[:4]):
+        if (table := place / "participants.tsv").is_file():
+            return _participants(table)
+    return {}
 
 
 def _participants(table: Path) -> dict[str, dict[str, str]]:

@@ -70,9 +70,11 @@ def _scanner(sidecar: Path) -> str | None:
     if not sidecar.is_file():
         return None
     try:
-        table: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
+        table: Any = json.loads(sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise Refused(str(sidecar), f"is no JSON ({error})", "mend or remove it") from None
+    if not isinstance(table, dict):
+        raise Refused(str(sidecar), "is no JSON table", "mend or remove it")
     keys = ("Manufacturer", "ManufacturersModelName", "MagneticFieldStrength")
     said = [str(table[key]) for key in keys if key in table]
     return " ".join(said) or None

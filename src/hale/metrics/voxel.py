@@ -153,11 +153,11 @@ def false_positive_rate(found: ArrayLike, truth: ArrayLike) -> float:
 def l1_ratio(score: ArrayLike, truth: ArrayLike) -> float:
     """Return the mean score of lesion voxels over that of the others.
 
-    1 means that the map does not see the lesion. NaN if either group is empty or the others' mean
-    is 0.
+    1 means that the map does not see the lesion. NaN if either group is empty, if the others' mean
+    is 0, and for scores below 0 (z), of which a ratio says nothing.
     """
     values, lesion = np.asarray(score, np.float64).ravel(), _yes_no(truth, np.shape(score))
-    if lesion.all() or not lesion.any():
+    if lesion.all() or not lesion.any() or values.min() < 0:
         return NAN
     return _ratio(float(values[lesion].mean()), float(values[~lesion].mean()))
 

@@ -52,7 +52,7 @@ def _compare_age(
     if cohort is None:
         unknown.append("age (the calibration scans' is unknown)")
     elif age is None:
-        unknown.append(f"age (unknown; calibrated on {cohort[0]:.0f} to {cohort[1]:.0f} years)")
+        unknown.append(f"age (calibrated on {cohort[0]:.0f} to {cohort[1]:.0f} years)")
     elif not cohort[0] - AGE_TOLERANCE <= age <= cohort[1] + AGE_TOLERANCE:
         reasons.append(f"age {age:.0f}, calibrated on {cohort[0]:.0f} to {cohort[1]:.0f} years")
 
@@ -61,7 +61,7 @@ def _compare_scanner(
     cohort: Sequence[str], scanner: str | None, reasons: list[str], unknown: list[str]
 ) -> None:
     if not cohort or scanner is None:
-        unknown.append("site and scanner (the files do not say)")
+        unknown.append("site and scanner")
     elif scanner not in cohort:
         reasons.append(f"scanner {scanner}, calibrated on {', '.join(cohort)}")
 

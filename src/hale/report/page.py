@@ -97,9 +97,10 @@ def _facts(detection: Detection) -> Iterable[tuple[str, str]]:
     yield "Brain", f"{detection.brain.sum() * grid.voxel_ml:.0f} ml"
     unit = "mean z" if detection.pvalue is not None else "mean score"
     yield "Scan score", f"{detection.score:.3g} ({unit} of the top 1 % of the brain)"
-    for key, name in (("model", "Model"), ("date", "Date")):
-        if detection.provenance.get(key):
-            yield name, str(detection.provenance[key])
+    if model := detection.provenance.get("model"):
+        yield "Model", str(model)
+    if date := detection.provenance.get("date"):
+        yield "Date", str(date)[:16].replace("T", " ")
 
 
 def _check(name: str, value: float) -> tuple[str, str]:

@@ -138,7 +138,7 @@ def _calibration(detection: Detection) -> list[str]:
     ]
     if "z0" in told and "alpha" in told:
         sentences.append(
-            f"Voxels with z of {told['z0']:g} or more form 26-connected components; a component's "
+            f"Voxels with z above {told['z0']:g} form 26-connected components; a component's "
             "mass, the sum of z above that line times the voxel volume, is compared with the "
             "heaviest component of each of these scans (split conformal prediction), and the "
             f"component is kept if its p-value is at most alpha = {told['alpha']:g}. Of new "
