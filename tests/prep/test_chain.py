@@ -1,0 +1,274 @@
+"""The stages of the preparation, each on its own, on a phantom brain."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hale.core.errors import Refused
+from hale.core.grid import Grid, resample
+from hale.core.scan import Contrast, RawScan, Space, Volume
+from hale.data.phantom import Phantom, phantom
+from hale.io.cache import Cache
+from hale.io.raw import read_raw
+from hale.io.template import mni152
+from hale.prep.bias import coarse_grid, corrected, log_bias
+from hale.prep.brain.extracted import already_extracted
+from hale.prep.chain import prepare, space_of
+from hale.prep.normalize import normalised
+from hale.prep.quality import resemblance
+from hale.prep.register import register
+from hale.prep.settings import Mode, Normalisation, Preparation
+
+COARSE = Preparation(spacing_mm=4.0, shape=(48, 48, 40), bias=False)
+
+
+@pytest.fixture(scope="module")
+def subject() -> Phantom:
+    return phantom(7, 0)
+
+
+@pytest.fixture(scope="module")
+def template() -> Volume:
+    """The template at 2 mm: as much as the registration looks at."""
+    fine = mni152()
+    grid = Grid(shape=(98, 116, 94), affine=fine.grid.affine @ np.diag([2.0, 2, 2, 1]))
+    return Volume(values=resample(fine.values, fine.grid, grid), grid=grid)
+
+
+def raw(volume: Volume, **more) -> RawScan:
+    return RawScan(id="scan", volumes={Contrast.T1W: volume}, **more)
+
+
+# Normalisation
+
+
+@pytest.mark.parametrize("how", [Normalisation.PERCENTILE, Normalisation.ROBUST_Z])
+def test_normalisation_forgets_scale_and_offset(how, subject):
+    settings = Preparation(normalise=how, clip=False)
+    values, brain = subject.scan.values, subject.brain
+    one, _ = normalised(values, brain, settings, "a")
+    two, _ = normalised(values * 7 + 100, brain, settings, "a")
+    assert np.allclose(one, two, atol=1e-4)
+    assert (one[~brain] == 0).all()
+
+
+def test_percentiles_become_0_and_1(subject):
+    settings = Preparation(clip=True)
+    image, (offset, scale) = normalised(subject.scan.values, subject.brain, settings, "a")
+    low, high = np.percentile(subject.scan.values[subject.brain], [1, 99])
+    assert (offset, offset + scale) == pytest.approx((low, high))
+    assert image.min() == 0
+    assert image.max() == 1
+    between = subject.brain & (image > 0) & (image < 1)
+    assert np.allclose((offset + scale * image)[between], subject.scan.values[between], rtol=1e-4)
+
+
+def test_robust_z_has_median_0_and_spread_1(subject):
+    settings = Preparation(normalise=Normalisation.ROBUST_Z)
+    inside = normalised(subject.scan.values, subject.brain, settings, "a")[0][subject.brain]
+    assert np.median(inside) == pytest.approx(0, abs=1e-5)
+    assert 1.4826 * np.median(np.abs(inside)) == pytest.approx(1, abs=1e-4)
+
+
+def test_no_normalisation_leaves_the_brain_as_it_is(subject):
+    settings = Preparation(normalise=Normalisation.NONE)
+    image, intensity = normalised(subject.scan.values, subject.brain, settings, "a")
+    assert intensity == (0, 1)
+    assert np.array_equal(image[subject.brain], subject.scan.values[subject.brain])
+
+
+def test_one_grey_value_cannot_be_normalised(subject):
+    with pytest.raises(Refused, match="no contrast"):
+        normalised(np.ones_like(subject.scan.values), subject.brain, Preparation(), "a")
+
+
+# Recognising a brain that is extracted
+
+
+def test_a_phantom_is_recognised_as_extracted_whatever_its_background(subject):
+    values, brain = subject.scan.values, subject.brain
+    for background in (0.0, -1024.0, np.nan):
+        placed = np.where(brain, values, np.float32(background))
+        found = already_extracted(Volume(values=placed, grid=subject.scan.grid))
+        assert found is not None
+        assert (found != brain).mean() < 1e-3
+
+
+def test_a_hole_of_the_background_is_within_the_brain(subject):
+    values = subject.scan.values.copy()
+    middle = tuple(slice(n // 2 - 2, n // 2 + 2) for n in values.shape)
+    values[middle] = 0
+    assert already_extracted(Volume(values=values, grid=subject.scan.grid))[middle].all()
+
+
+def test_noise_in_the_air_two_pieces_and_a_child_of_300_ml_are_not_extracted(subject):
+    values, grid = subject.scan.values, subject.scan.grid
+    rng = np.random.default_rng(0)
+    noisy = np.where(subject.brain, values, rng.uniform(1, 9, values.shape)).astype("f4")
+    assert already_extracted(Volume(values=noisy, grid=grid)) is None
+    cut = values.copy()
+    cut[values.shape[0] // 2 - 2 : values.shape[0] // 2 + 2] = 0
+    assert already_extracted(Volume(values=cut, grid=grid)) is None
+    shrunk = Grid(shape=grid.shape, affine=grid.affine @ np.diag([0.6, 0.6, 0.6, 1.0]))
+    assert already_extracted(Volume(values=values, grid=shrunk)) is None
+    empty = Volume(values=np.zeros_like(values), grid=grid)
+    assert already_extracted(empty) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "extracted"),
+    [
+        ("mslub/sub-07/anat/sub-07_space-MNI_T1w.nii.gz", True),
+        ("ixi/sub-IXI012/anat/sub-IXI012_T1w.nii.gz", False),
+        ("tcga/sub-FG6692/anat/sub-FG6692_T1w.nii.gz", False),
+        ("mslub/sub-long12/ses-1/anat/sub-long12_ses-1_T1w.nii.gz", False),
+    ],
+)
+def test_real_scans_are_told_apart(name, extracted, shared_data):
+    volume = read_raw(shared_data / name, Contrast.T1W).volumes[Contrast.T1W]
+    assert (already_extracted(volume) is not None) == extracted
+
+
+# Bias field
+
+
+def test_the_bias_field_keeps_the_mean_and_takes_most_of_a_known_field(subject):
+    grid, brain = subject.scan.grid, subject.brain
+    x = np.linspace(-1, 1, grid.shape[0], dtype=np.float32)[:, None, None]
+    field = 0.4 * x - 0.3 * x**2 + np.zeros(grid.shape, np.float32)
+    flat = np.where(brain, 500 + 200 * (subject.scan.values > 400), 0).astype(np.float32)
+    biased = Volume(values=flat * np.exp(field), grid=grid)
+    found = log_bias(biased, brain)
+    steps = [round(c / n) for c, n in zip(coarse_grid(biased).spacing, grid.spacing, strict=True)]
+    inside = brain[:: steps[0], :: steps[1], :: steps[2]]
+    assert found.shape == coarse_grid(biased).shape
+    assert found[inside].mean() == pytest.approx(0, abs=1e-5)
+    mended = corrected(biased, found).values
+    left = np.log(mended[brain] / flat[brain])
+    assert left.std() < 0.35 * field[brain].std()
+    assert np.array_equal(log_bias(biased, brain), found)
+
+
+def test_a_field_of_nothing_changes_nothing(subject):
+    coarse = np.zeros(coarse_grid(subject.scan).shape, np.float32)
+    assert np.array_equal(corrected(subject.scan, coarse).values, subject.scan.values)
+
+
+# Registration
+
+
+def test_a_known_affine_of_the_template_is_recovered(template):
+    turn = Rotation.from_euler("xyz", [7, -5, 9], degrees=True).as_matrix()
+    truth = np.eye(4)  # template position to scan position
+    truth[:3, :3] = turn @ np.diag([1.05, 0.95, 1.02])
+    truth[:3, 3] = 8, -6, 11
+    grid = Grid(shape=(110, 125, 110), affine=np.diag([2.0, 2, 2, 1]))
+    grid.affine[:3, 3] = -105, -140, -100
+    back = np.linalg.inv(truth)
+    moved = Volume(values=resample(template.values, template.grid, grid, transform=back), grid=grid)
+    found = register(moved, moved.values > 0.05, template)
+    index = np.argwhere(template.values > 0.05)[::97]
+    at = template.grid.positions(index)
+    apart = (at @ found[:3, :3].T + found[:3, 3]) - (at @ truth[:3, :3].T + truth[:3, 3])
+    assert np.linalg.norm(apart, axis=1).mean() < 1.0
+    u, _, v = np.linalg.svd(found[:3, :3] @ back[:3, :3])
+    off = np.degrees(np.linalg.norm(Rotation.from_matrix(u @ v).as_rotvec()))
+    assert off < 2.0
+    assert np.array_equal(register(moved, moved.values > 0.05, template), found)
+
+
+# Is it a brain
+
+
+def test_a_brain_of_any_contrast_resembles_the_template_and_noise_does_not(template):
+    inside = template.values > 0.05
+    flipped = np.where(inside, 1 - template.values, 0).astype(np.float32)  # a T2w of sorts
+    assert resemblance(flipped, template.values, inside, template.grid) > 0.9
+    noise = np.random.default_rng(0).normal(size=inside.shape).astype(np.float32)
+    assert abs(resemblance(noise, template.values, inside, template.grid)) < 0.05
+    assert np.isnan(resemblance(np.ones_like(noise), template.values, inside, template.grid))
+    assert np.isnan(resemblance(noise, template.values, inside & False, template.grid))
+
+
+# The chain
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Cache:
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+def test_preparation_repeats_to_the_bit_and_comes_back(subject, cache):
+    space = space_of(COARSE)
+    one = prepare(raw(subject.scan), COARSE, cache, space)
+    two = prepare(raw(subject.scan), COARSE, Cache(), space)
+    assert one.scan.content == two.scan.content
+    assert np.array_equal(one.trace.to_native, two.trace.to_native)
+    assert one.trace.checks["overlap_dice"] > 0.93
+    offset, scale = one.trace.intensity
+    back = offset + scale * one.trace.undo(one.scan.image[0])
+    core = one.trace.brain & (one.trace.undo(one.scan.brain.astype("f4")) > 0.99)
+    agree = np.corrcoef(back[core], subject.scan.values[core])[0, 1]
+    assert agree > 0.8  # at 4 mm; a shift by a voxel of 2 mm gives less
+    shifted = np.corrcoef(np.roll(back, 2, 0)[core], subject.scan.values[core])[0, 1]
+    assert agree > shifted + 0.1
+
+
+def test_a_scan_of_another_contrast_is_refused_by_name(subject, cache):
+    space = Space(slots=((Contrast.FLAIR, Contrast.T2W),), grid=COARSE.grid)
+    with pytest.raises(Refused, match="is T1w, the model takes FLAIR/T2w"):
+        prepare(raw(subject.scan), COARSE, cache, space)
+
+
+def test_a_scan_on_the_models_grid_is_only_normalised(subject):
+    settings = Preparation(mode=Mode.GIVEN)
+    space = space_of(settings, raw(subject.scan))
+    prepared = prepare(raw(subject.scan), settings, Cache(), space)
+    assert np.array_equal(prepared.scan.brain, subject.brain)
+    assert np.array_equal(prepared.trace.to_native, np.eye(4))
+    elsewhere = Grid(shape=subject.scan.grid.shape, affine=np.eye(4))
+    moved = Volume(values=subject.scan.values, grid=elsewhere)
+    with pytest.raises(Refused, match="or elsewhere in space"):
+        prepare(raw(moved), settings, Cache(), space)
+    empty = Volume(values=-subject.scan.values, grid=subject.scan.grid)
+    with pytest.raises(Refused, match="no voxel is above 0"):
+        prepare(raw(empty), settings, Cache(), space)
+    with pytest.raises(Refused, match="needs a scan that says where"):
+        space_of(settings)
+
+
+@pytest.mark.slow
+def test_nan_in_a_whole_head_is_refused_at_the_cortex_and_repaired_in_the_air(
+    shared_data, cache: Cache
+):
+    settings = replace(COARSE, bias=True)
+    space = space_of(settings)
+    path: Path = shared_data / "ixi/sub-IXI012/anat/sub-IXI012_T1w.nii.gz"
+    volume = read_raw(path, Contrast.T1W).volumes[Contrast.T1W]
+    known = read_raw(
+        path, Contrast.T1W, brain=next(path.parent.glob("*desc-brain_mask.nii.gz"))
+    ).brain
+    at = np.argwhere(known)
+    top = at[at[:, 2].argmax()]
+    holed = volume.values.copy()
+    holed[tuple(slice(n - 4, n + 5) for n in top)] = np.nan  # 18 mm wide, at the vertex
+    with pytest.raises(Refused, match="voxels of the brain are NaN or infinite"):
+        prepare(
+            raw(Volume(values=holed, grid=volume.grid)),
+            corrected_first,
+            cache,
+            space_of(corrected_first),
+        )
+    airy = volume.values.copy()
+    airy[:3, :3, :3] = np.nan
+    prepared = prepare(
+        raw(Volume(values=airy, grid=volume.grid)),
+        corrected_first,
+        cache,
+        space_of(corrected_first),
+    )
+    (note,) = prepared.trace.notes
+    assert note == "27 voxels outside the brain are NaN or infinite: taken as 0"
