@@ -256,19 +256,9 @@ def test_nan_in_a_whole_head_is_refused_at_the_cortex_and_repaired_in_the_air(
     holed = volume.values.copy()
     holed[tuple(slice(n - 4, n + 5) for n in top)] = np.nan  # 18 mm wide, at the vertex
     with pytest.raises(Refused, match="voxels of the brain are NaN or infinite"):
-        prepare(
-            raw(Volume(values=holed, grid=volume.grid)),
-            corrected_first,
-            cache,
-            space_of(corrected_first),
-        )
+        prepare(raw(Volume(values=holed, grid=volume.grid)), settings, cache, space)
     airy = volume.values.copy()
     airy[:3, :3, :3] = np.nan
-    prepared = prepare(
-        raw(Volume(values=airy, grid=volume.grid)),
-        corrected_first,
-        cache,
-        space_of(corrected_first),
-    )
+    prepared = prepare(raw(Volume(values=airy, grid=volume.grid)), settings, cache, space)
     (note,) = prepared.trace.notes
     assert note == "27 voxels outside the brain are NaN or infinite: taken as 0"
