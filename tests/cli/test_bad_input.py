@@ -357,13 +357,6 @@ def turned(brain, affine):
     return image(fitted.astype("u1"), affine)
 
 
-def one_hemisphere(brain, affine):
-    (left,) = (axis for axis, code in enumerate(nib.aff2axcodes(affine)) if code in "LR")
-    half = np.moveaxis(brain.copy(), left, 0)
-    half[half.shape[0] // 2 :] = False
-    return image(np.moveaxis(half, 0, left).astype("u1"), affine)
-
-
 MASKS = {
     another_grid: "the brain mask lies on another grid than sub-008_T1w.nii.gz",
     moved_grid: "the brain mask lies on another grid than sub-008_T1w.nii.gz",
@@ -372,7 +365,6 @@ MASKS = {
     slab: "registration failed: Dice with the template's brain",
     shifted: "registration failed: Dice with the template's brain",
     turned: "registration failed: Dice with the template's brain",
-    one_hemisphere: "registration failed: Dice with the template's brain",
 }
 
 
@@ -382,14 +374,10 @@ def test_a_brain_mask_that_cannot_be_is_refused(
 ):
     mask = saved(make(values > 0, affine), tmp_path / "mask.nii.gz")
     assert place.detect(place.scan, tmp_path / "out", "--brain-mask", str(mask)) == 2
-    assert MASKS[make] in line(capsys)
+    told = line(capsys)
+    assert MASKS[make] in told
+    assert ("the bound is 0.85" in told) == ("registration failed" in told)
     assert not (tmp_path / "out").exists()
-
-
-def test_the_bound_of_the_overlap_is_said(place, values, affine, tmp_path, capsys, line):
-    mask = saved(slab(values > 0, affine), tmp_path / "mask.nii.gz")
-    assert place.detect(place.scan, tmp_path / "out", "--brain-mask", str(mask)) == 2
-    assert "the bound is 0.85" in line(capsys)
 
 
 def test_a_brain_mask_goes_with_one_scan(place, tmp_path, capsys, line):
