@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Job:
     device: str = "cpu"
     precision: Precision = Precision.AUTO
     report: bool = True
+    sha256: str = ""
+    """Of the model; `run_cohort` fills it in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,26 +78,28 @@ def run_cohort(
     """
     model = load_model(job.model_folder)  # refuse before any work
     _claim(job.out, model, overwrite=overwrite)
-    todo = [entry for entry in entries if not _is_done(job.out / entry.id, entry, model)]
-    reused = len(entries) - len(todo)
-    waiting = {entry.id for entry in todo}
-    results: dict[str, Failure | None] = {e.id: None for e in entries if e.id not in waiting}
+    rows = {entry.id: _row(job.out, entry) for entry in entries if _is_done(job, entry, model)}
+    todo = [entry for entry in entries if entry.id not in rows]
+    reused, failures = len(rows), []
     progress("detecting", reused, len(entries))
-    for entry, result in _results(job, todo, workers):
-        results[entry.id] = result
-        progress("detecting", len(results), len(entries))
-        _write_table(job.out, entries, results)
-    rows = _write_table(job.out, entries, results)
+    for entry, failure in _results(replace(job, sha256=model.sha256), todo, workers):
+        if failure is not None:
+            failures.append(failure)
+        rows[entry.id] = _row(job.out, entry, failure)
+        progress("detecting", len(rows), len(entries))
+        _write_table(job.out, [rows[e.id] for e in entries if e.id in rows])
+    ordered = [rows[entry.id] for entry in entries if entry.id in rows]
+    _write_table(job.out, ordered)
     shutil.rmtree(_replaced(job.out), ignore_errors=True)
-    failures = tuple(f for f in results.values() if f is not None)
-    return CohortResult(rows=tuple(rows), failures=failures, reused=reused)
+    return CohortResult(rows=tuple(ordered), failures=tuple(failures), reused=reused)
 
 
 def detect_entry(job: Job, entry: Entry) -> Failure | None:
     """Detect in one scan and write its folder; a pure function of model and scan."""
     try:
         raw = read_entry(entry)
-        detection = detect(_model(job.model_folder, job.device, job.precision), raw, job.cache)
+        model = _model(job.model_folder, job.sha256, job.device, job.precision)
+        detection = detect(model, raw, job.cache)
         write_detection(detection, raw.source.stored, job.out / entry.id, report=job.report)
     except Refused as error:
         return Failure(id=entry.id, reason=str(error))
@@ -103,8 +107,8 @@ def detect_entry(job: Job, entry: Entry) -> Failure | None:
 
 
 @once
-def _model(folder: Path, device: str, precision: Precision) -> Model:
-    """Return the model, read once per process."""
+def _model(folder: Path, sha256: str, device: str, precision: Precision) -> Model:
+    """Return the model of this hash, read once per process."""
     return load_model(folder, device=device, precision=precision)
 
 
@@ -164,30 +168,20 @@ def _set_aside(out: Path) -> None:
         out.resolve().replace(_replaced(out))
 
 
-def _is_done(folder: Path, entry: Entry, model: Model) -> bool:
+def _is_done(job: Job, entry: Entry, model: Model) -> bool:
     """Say whether the folder holds the result of this file and this model."""
     try:
-        provenance = json.loads((folder / RESULT).read_text(encoding="utf-8"))["provenance"]
+        provenance = json.loads((job.out / entry.id / RESULT).read_text(encoding="utf-8"))[
+            "provenance"
+        ]
         made_by, made_from = provenance["model_sha256"], provenance["input_sha256"]
         return bool(made_by == model.sha256 and made_from == [file_hash(entry.path)])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _write_table(
-    out: Path, entries: Sequence[Entry], results: dict[str, Failure | None]
-) -> list[dict[str, Any]]:
-    """Write ``cohort.tsv``, one row a finished scan; return its rows."""
-    rows = []
-    for entry in entries:
-        if entry.id not in results:
-            continue
-        failure = results[entry.id]
-        if failure is not None:
-            rows.append({"id": entry.id, "status": "failed", "reason": failure.reason})
-        else:
-            text = (out / entry.id / RESULT).read_text(encoding="utf-8")
-            rows.append(_row(json.loads(text)))
+def _write_table(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write ``cohort.tsv``, one row a finished scan."""
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
     writer.writeheader()
@@ -200,11 +194,13 @@ def _write_table(
         part.unlink(missing_ok=True)
         why = f"cannot be written ({error.strerror or error})"
         raise Refused(str(out / TABLE), why, "free space; the same command goes on") from None
-    return rows
 
 
-def _row(result: dict[str, Any]) -> dict[str, Any]:
+def _row(out: Path, entry: Entry, failure: Failure | None = None) -> dict[str, Any]:
     """Return one line of the table."""
+    if failure is not None:
+        return {"id": entry.id, "status": "failed", "reason": failure.reason}
+    result = json.loads((out / entry.id / RESULT).read_text(encoding="utf-8"))
     lesions = result["lesions"]
     volumes = [lesion["volume_ml"] for lesion in lesions]
     validity = result["p_values"]
