@@ -30,7 +30,7 @@ CHECKS = {
     "brain_ml": "Brain volume",
     "overlap_dice": "Overlap with the template's brain (Dice, 1 is perfect)",
     "correlation": "Correlation with the template (1 is perfect)",
-    "resemblance": "Share of its intensities that the template explains (brains: 0.2 to 0.6)",
+    "resemblance": "Share of its intensities that the template explains (brains: 0.2 to 0.7)",
 }
 UNITS = {"ml": "ml", "mm": "mm", "deg": "°", "seconds": "s"}
 """What the last part of a figure's name says about its unit."""
