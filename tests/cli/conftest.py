@@ -74,14 +74,6 @@ def line():
     return read
 
 
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    folder = Path(__file__).parents[2].parent / "shared/data"
-    if not folder.is_dir():
-        pytest.skip(f"the real scans are not here ({folder})")
-    return folder
-
-
 @pytest.fixture
 def full_disk(monkeypatch):
     """Let a function that writes fail, after it has succeeded a few times."""
