@@ -131,8 +131,8 @@ class Calibration:
             "maxima": self.maxima,
         }
         for z0, scans in self.ladder.items():
-            flat[f"ladder.{z0:g}.masses"] = np.concatenate(scans) if scans else np.zeros(0)
-            flat[f"ladder.{z0:g}.counts"] = np.array([len(m) for m in scans], np.int64)
+            flat[f"ladder.{z0!r}.masses"] = np.concatenate(scans) if scans else np.zeros(0)
+            flat[f"ladder.{z0!r}.counts"] = np.array([len(m) for m in scans], np.int64)
         return flat
 
 

@@ -1,6 +1,7 @@
 """`hale fit`: killed, resumed, cut by a budget, refused."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from hale.cli.app import run
 from hale.io.model import CALIBRATION, PROVENANCE, STATE
@@ -44,8 +46,17 @@ def fit(place, cohort):
     return arguments
 
 
+@pytest.fixture
+def one_thread():
+    """What is promised to the bit is promised for one number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield {**os.environ, "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
-def test_a_fit_killed_in_the_middle_resumes_to_the_same_bits(fit, tmp_path):
+def test_a_fit_killed_in_the_middle_resumes_to_the_same_bits(fit, tmp_path, one_thread):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     assert run(fit(whole)) == 0
     command = [sys.executable, "-c", "from hale.cli import main; main()"]
@@ -53,6 +64,7 @@ def test_a_fit_killed_in_the_middle_resumes_to_the_same_bits(fit, tmp_path):
         [*command, *fit(torn, "--checkpoint-minutes", "0")],
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        env=one_thread,
     )
     work = tmp_path / "torn.fitting"
     deadline = time.monotonic() + 120
@@ -89,6 +101,31 @@ def test_a_full_folder_is_refused_and_left_alone(fit, tmp_path, capsys, line):
     assert run(fit(tmp_path)) == 2
     assert "is not empty; give another --out, or --overwrite" in line(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
+
+
+def test_nothing_to_resume_is_refused_and_a_finished_model_is_kept(fit, place, capsys, line):
+    before = (place.model / STATE).read_bytes()
+    assert run(fit(place.model, "--resume", "latest")) == 2
+    assert "there is no checkpoint to go on from" in line(capsys)
+    assert (place.model / STATE).read_bytes() == before
+
+
+def test_the_same_scan_under_two_names_is_refused(fit, cohort, tmp_path, capsys, line):
+    copy = cohort / "sub-099/anat/sub-099_T1w.nii.gz"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(cohort / "sub-001/anat/sub-001_T1w.nii.gz", copy)
+    assert run(fit(tmp_path / "model")) == 2
+    assert "is the same file as sub-001" in line(capsys)
+    shutil.rmtree(cohort / "sub-099")
+
+
+@pytest.mark.slow
+def test_a_network_detects_with_the_default_device(fit, place, tmp_path):
+    model, out = tmp_path / "model", tmp_path / "out"
+    assert run(fit(model, "--set", "method.steps=2")) == 0
+    given = ["detect", str(place.scan), "--model", str(model), "--cache", str(place.cache)]
+    assert run([*given, "--out", str(out), "--no-report"]) == 0
+    assert json.loads((out / "detection.json").read_text())["provenance"]["precision"] == "32"
 
 
 def test_a_step_that_is_no_number_is_refused(fit, tmp_path, capsys, line):

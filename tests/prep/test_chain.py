@@ -189,7 +189,7 @@ def test_a_brain_of_any_contrast_resembles_the_template_and_noise_does_not(templ
     assert resemblance(flipped, template.values, inside, template.grid) > 0.9
     noise = np.random.default_rng(0).normal(size=inside.shape).astype(np.float32)
     assert abs(resemblance(noise, template.values, inside, template.grid)) < 0.05
-    assert np.isnan(resemblance(np.ones_like(noise), template.values, inside, template.grid))
+    assert resemblance(np.ones_like(noise), template.values, inside, template.grid) < 0.05
     assert np.isnan(resemblance(noise, template.values, inside & False, template.grid))
 
 
@@ -234,7 +234,7 @@ def test_a_scan_on_the_models_grid_is_only_normalised(subject):
     with pytest.raises(Refused, match="or elsewhere in space"):
         prepare(raw(moved), settings, Cache(), space)
     empty = Volume(values=-subject.scan.values, grid=subject.scan.grid)
-    with pytest.raises(Refused, match="no voxel is above 0"):
+    with pytest.raises(Refused, match="every voxel is 0"):
         prepare(raw(empty), settings, Cache(), space)
     with pytest.raises(Refused, match="needs a scan that says where"):
         space_of(settings)

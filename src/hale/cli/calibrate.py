@@ -55,7 +55,7 @@ def command(
     if alpha is not None:
         settings = replace(loaded.recipe.calibration, alpha=usable_alpha(alpha))
         loaded = replace(loaded, recipe=replace(loaded.recipe, calibration=settings))
-    refuse_full_folder(out, overwrite=overwrite, inputs=[data])
+    refuse_full_folder(out, overwrite=overwrite, inputs=[data, model])
     with Bars() as bars:
         options = Options(
             workers=worker_count(workers), cache=Cache(cache.expanduser()), progress=bars

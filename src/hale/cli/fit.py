@@ -1,6 +1,5 @@
 """`hale fit`."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,7 +66,7 @@ def command(
     """
     from hale.io.cache import Cache
     from hale.io.model import is_model
-    from hale.pipeline.fit import fit, work_folder
+    from hale.pipeline.fit import fit
     from hale.pipeline.job import Options
     from hale.recipe import bundled_or_path, read_recipe
 
@@ -75,14 +74,13 @@ def command(
     step = _step(resume)
     going_on = step is not None and is_model(out)  # the model that a budget cut short
     refuse_full_folder(out, overwrite=overwrite or going_on, inputs=[data])
-    if overwrite and step is None:
-        shutil.rmtree(work_folder(out), ignore_errors=True)
     with Bars() as bars:
         options = Options(
             device=device,
             precision=precision,
             budget_minutes=budget,
             resume=step,
+            anew=overwrite,
             checkpoint_minutes=checkpoint_minutes,
             workers=worker_count(workers),
             cache=Cache(cache.expanduser()),

@@ -54,7 +54,7 @@ class Detection:
     mask: Labels | None
     """Numbered lesions; None where uncalibrated."""
     pseudo_healthy: Map | None
-    """In the scan's own intensities."""
+    """In the scan's own intensities, without their bias field."""
     lesions: tuple[Lesion, ...]
     score: float
     """Scan-level score: mean of the top 1 % of the standardised map in the brain."""

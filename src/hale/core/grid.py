@@ -7,6 +7,9 @@ from scipy.ndimage import affine_transform
 
 from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 
+BELOW_A_VOXEL = 6
+"""Decimals of a voxel index that mean something."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
@@ -53,6 +56,7 @@ def resample(
     """
     to_source = np.eye(4) if transform is None else transform
     matrix = np.linalg.inv(source.affine) @ to_source @ target.affine  # target ijk -> source ijk
+    matrix = matrix.round(BELOW_A_VOXEL)  # or the last voxel lies a rounding error outside
     moved: MapElsewhere = affine_transform(
         values, matrix, output_shape=target.shape, order=order, output=np.float32
     )

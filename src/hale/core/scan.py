@@ -69,6 +69,8 @@ class Stored:
     """Voxel index of the file, in its own axis order, to mm RAS+."""
     sform_code: int = 1
     qform_code: int = 0
+    qform: Affine | None = None
+    """Where the qform says something of its own; None: as ``affine``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

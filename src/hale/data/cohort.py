@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Split
-from hale.io.nifti import is_image, stem
+from hale.io.nifti import file_hash, is_image, stem
 
 SUBJECT = re.compile(r"(sub-[^_/]+)")
 SESSION = re.compile(r"_(ses-[^_/]+)")
@@ -93,13 +93,24 @@ def refuse_repeated_ids(entries: Iterable[Entry]) -> None:
         seen[entry.id] = entry.path
 
 
+def refuse_repeated_content(entries: Iterable[Entry]) -> None:
+    """Refuse one scan under two names: it would be learnt from and tested on, or count twice."""
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        sha256 = file_hash(entry.path)
+        if sha256 in seen:
+            why = f"is the same file as {seen[sha256].id}"
+            raise Refused(entry.id, why, "keep one of them")
+        seen[sha256] = entry
+
+
 def with_splits(entries: Sequence[Entry], shares: dict[Split, float]) -> list[Entry]:
     """Return the entries with a split each: the table's if it has one, else drawn by person.
 
     Args:
         entries: Of healthy scans.
-        shares: What to draw where no split is given; sums to 1. A person's split depends on its
-            name alone, so that adding scans moves nobody.
+        shares: What to draw where no split is given; sums to 1. People are ordered by the
+            hash of their names, so that the same cohort is always divided the same way.
     """
     if any(entry.split is not None for entry in entries):
         return list(entries)
@@ -119,7 +130,7 @@ def of_split(entries: Iterable[Entry], *splits: Split) -> list[Entry]:
 
 def _entry(path: Path, contrast: Contrast, people: dict[str, dict[str, str]]) -> Entry:
     """Return what name and table say of a file."""
-    subject, session = SUBJECT.search(path.name), SESSION.search(path.name)
+    subject, session = SUBJECT.search(stem(path)), SESSION.search(stem(path))
     person = subject.group(1) if subject else stem(path)
     row = people.get(person, {})
     return Entry(

@@ -23,6 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.scan import Stored, Volume
+from hale.core.types import Affine
 from hale.io.header import checked_affine, checked_shape, checked_type
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img", ".mgz", ".mgh")
@@ -73,10 +74,9 @@ def read_volume(path: Path) -> ReadVolume:
     orientation = ornt_transform(io_orientation(affine), RAS)
     turned = np.ascontiguousarray(apply_orientation(values, orientation))
     grid = Grid(shape=turned.shape, affine=affine @ inv_ornt_aff(orientation, shape))
-    codes = _codes(image)
     return ReadVolume(
         volume=Volume(values=turned, grid=grid),
-        stored=Stored(shape=shape, affine=affine, sform_code=codes[0], qform_code=codes[1]),
+        stored=_stored(image, shape, affine),
         sha256=file_hash(path),
         notes=tuple(notes),
     )
@@ -94,7 +94,7 @@ def write_volume(path: Path, values: np.ndarray, stored: Stored) -> None:
         raise ValueError(msg)
     image = nib.Nifti1Image(turned, stored.affine)
     image.set_sform(stored.affine, stored.sform_code)
-    image.set_qform(stored.affine, stored.qform_code)
+    image.set_qform(stored.affine if stored.qform is None else stored.qform, stored.qform_code)
     image.header.set_xyzt_units("mm")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
         part = Path(folder) / path.name
@@ -183,11 +183,18 @@ def _values(path: Path, image: Any) -> np.ndarray:
         raise Refused(str(path), why, "copy the scan again") from None
 
 
-def _codes(image: Any) -> tuple[int, int]:
-    """Return sform and qform code; 1 (scanner) and 0 for formats that have neither."""
+def _stored(image: Any, shape: tuple[int, int, int], affine: Affine) -> Stored:
+    """Return what a file says of its voxels' places; sform code 1 (scanner) if it has no codes."""
     if not isinstance(image, nib.Nifti1Pair):
-        return 1, 0
-    return int(image.header["sform_code"]), int(image.header["qform_code"])
+        return Stored(shape=shape, affine=affine)
+    qform_code = int(image.header["qform_code"])
+    return Stored(
+        shape=shape,
+        affine=affine,
+        sform_code=int(image.header["sform_code"]),
+        qform_code=qform_code,
+        qform=np.asarray(image.header.get_qform(), np.float64) if qform_code else None,
+    )
 
 
 def _scaling_notes(image: Any) -> list[str]:

@@ -15,11 +15,11 @@ from hale.calibration import (
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.scan import Split
-from hale.data.cohort import Entry, of_split, read_cohort, with_splits
+from hale.data.cohort import Entry, of_split, read_cohort, refuse_repeated_content, with_splits
 from hale.io.nifti import file_hash
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
-from hale.pipeline.model import Model, save_model, score, versions
+from hale.pipeline.model import Model, runs_in, save_model, score, versions
 from hale.pipeline.prepare import Workshop, read_entry
 from hale.prep.chain import Prepared
 
@@ -31,7 +31,7 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
     """Return the model standardised and calibrated on healthy scans that its fit did not see.
 
     Raises:
-        Refused: Fewer scans than alpha needs, or persons who were in the fit.
+        Refused: Fewer scans than alpha needs.
     """
     settings = model.recipe.calibration
     maps, kept, failures = {}, {}, {}
@@ -45,7 +45,8 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         maps[split] = _scored(model, [by_id[e.id] for e in kept[split]], workshop, split)
         if split is Split.CALIBRATE:
             sources = [read_entry(entry).source for entry in kept[split]]
-            domain = domain_of([by_id[e.id].trace for e in kept[split]], sources)
+            contrasts = {str(entry.contrast) for entry in kept[split]}
+            domain = domain_of([by_id[e.id].trace for e in kept[split]], sources, contrasts)
     refuse_few(settings, [*kept[Split.STANDARDISE], *kept[Split.CALIBRATE]])
     grid = model.space.grid
     result: Calibration = calibrated(
@@ -73,13 +74,18 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
         Refused: Fewer scans than alpha needs, or files that the fit has seen.
     """
     entries = read_cohort(data, model.space.slots[0])
+    refuse_repeated_content(entries)
     if not any(e.split in (Split.STANDARDISE, Split.CALIBRATE) for e in entries):
         entries = with_splits([replace(e, split=None) for e in entries], SITE_SHARES)
     chosen = of_split(entries, Split.STANDARDISE, Split.CALIBRATE)
     _refuse_seen(model, data, chosen)
     refuse_few(model.recipe.calibration, chosen)
     workshop = options.workshop(model.recipe.prep, model.space)
-    told = {"calibration_data": data.name, "recalibrated_from": model.sha256}
+    told = {
+        "calibration_data": data.name,
+        "recalibrated_from": model.sha256,
+        "precision": str(runs_in(model)),
+    }
     fresh = replace(model, provenance={**model.provenance, **versions(), **told})
     return save_model(calibrate(fresh, chosen, workshop), out)
 

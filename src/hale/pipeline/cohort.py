@@ -78,18 +78,19 @@ def run_cohort(
     """
     model = load_model(job.model_folder)  # refuse before any work
     _claim(job.out, model, overwrite=overwrite)
-    rows = {entry.id: _row(job.out, entry) for entry in entries if _is_done(job, entry, model)}
+    rows = {e.id: _row(job.out, e.id) for e in entries if _is_done(job, e, model)}
+    others = [_row(job.out, name) for name in _results_of_others(job.out, entries)]
     todo = [entry for entry in entries if entry.id not in rows]
     reused, failures = len(rows), []
     progress("detecting", reused, len(entries))
     for entry, failure in _results(replace(job, sha256=model.sha256), todo, workers):
         if failure is not None:
             failures.append(failure)
-        rows[entry.id] = _row(job.out, entry, failure)
+        rows[entry.id] = _row(job.out, entry.id, failure)
         progress("detecting", len(rows), len(entries))
-        _write_table(job.out, [rows[e.id] for e in entries if e.id in rows])
+        _write_table(job.out, [*others, *(rows[e.id] for e in entries if e.id in rows)])
     ordered = [rows[entry.id] for entry in entries if entry.id in rows]
-    _write_table(job.out, ordered)
+    _write_table(job.out, [*others, *ordered])
     shutil.rmtree(_replaced(job.out), ignore_errors=True)
     return CohortResult(rows=tuple(ordered), failures=tuple(failures), reused=reused)
 
@@ -102,6 +103,7 @@ def detect_entry(job: Job, entry: Entry) -> Failure | None:
         detection = detect(model, raw, job.cache)
         write_detection(detection, raw.source.stored, job.out / entry.id, report=job.report)
     except Refused as error:
+        shutil.rmtree(job.out / entry.id, ignore_errors=True)  # of an earlier file of this id
         return Failure(id=entry.id, reason=str(error))
     return None
 
@@ -131,7 +133,7 @@ def _results(
 def _claim(out: Path, model: Model, *, overwrite: bool) -> None:
     """Take the folder for this model; refuse one that holds anything else."""
     mark = out / MARK
-    if _made_with(mark) == model.sha256:
+    if _made_with(mark) == model.sha256 and not overwrite:
         return
     try:
         if out.exists() and any(out.iterdir()):
@@ -196,11 +198,18 @@ def _write_table(out: Path, rows: Sequence[dict[str, Any]]) -> None:
         raise Refused(str(out / TABLE), why, "free space; the same command goes on") from None
 
 
-def _row(out: Path, entry: Entry, failure: Failure | None = None) -> dict[str, Any]:
+def _results_of_others(out: Path, entries: Sequence[Entry]) -> list[str]:
+    """Return the ids of results that earlier calls left in ``out``, of other scans."""
+    now = {entry.id for entry in entries}
+    there = (path.parent.name for path in out.glob(f"*/{RESULT}"))
+    return sorted(name for name in there if name not in now and not name.startswith("."))
+
+
+def _row(out: Path, name: str, failure: Failure | None = None) -> dict[str, Any]:
     """Return one line of the table."""
     if failure is not None:
-        return {"id": entry.id, "status": "failed", "reason": failure.reason}
-    result = json.loads((out / entry.id / RESULT).read_text(encoding="utf-8"))
+        return {"id": name, "status": "failed", "reason": failure.reason}
+    result = json.loads((out / name / RESULT).read_text(encoding="utf-8"))
     lesions = result["lesions"]
     volumes = [lesion["volume_ml"] for lesion in lesions]
     validity = result["p_values"]

@@ -13,7 +13,7 @@ from hale.core.detection import Detection, Lesion
 from hale.core.grid import Grid
 from hale.core.scan import RawScan
 from hale.core.trace import Trace
-from hale.core.types import Labels, LabelsElsewhere, Map, Mask
+from hale.core.types import Labels, LabelsElsewhere, Map, Mask, MaskElsewhere
 from hale.io.cache import Cache
 from hale.methods import describe
 from hale.pipeline.domain import validity
@@ -100,7 +100,7 @@ def native_mask(
 
     The native mask is the resampled continuous map, thresholded at z0, not a resampled mask; each
     voxel takes the number of the nearest component. A component that is too small for the native
-    grid to hold keeps one voxel, the nearest to its peak: what is flagged is never invisible.
+    grid to hold keeps one voxel, the nearest to its middle: what is flagged is never invisible.
 
     Args:
         labels: All components of the model grid, numbered from the heaviest.
@@ -123,15 +123,15 @@ def native_mask(
     mask[tuple(index[inside].T)] = spread[tuple(voxel[inside].T)]
     for number in range(1, kept + 1):
         if not (mask == number).any():
-            mask[_nearest_voxel(labels == number, trace)] = number
+            mask[_nearest_voxel(labels == number, mask == 0, trace)] = number
     return mask
 
 
-def _nearest_voxel(component: Mask, trace: Trace) -> tuple[int, int, int]:
-    """Return the voxel of the native brain that is nearest to the middle of a component."""
+def _nearest_voxel(component: Mask, free: MaskElsewhere, trace: Trace) -> tuple[int, int, int]:
+    """Return the free voxel of the native brain that is nearest to the middle of a component."""
     middle = trace.model.positions(np.array([center_of_mass(component)]))
     native = middle @ trace.to_native[:3, :3].T + trace.to_native[:3, 3]
-    candidates = np.argwhere(trace.brain)
+    candidates = np.argwhere(trace.brain & free)
     apart = np.linalg.norm(trace.native.positions(candidates) - native, axis=1)
     i, j, k = candidates[apart.argmin()]
     return int(i), int(j), int(k)

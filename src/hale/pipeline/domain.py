@@ -1,6 +1,6 @@
 """What the calibration cohort was, and whether a scan is like it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,15 @@ AGE_TOLERANCE = 2.0
 EXTRACTED = "already brain-extracted"
 
 
-def domain_of(traces: Sequence[Trace], sources: Sequence[Source]) -> dict[str, Any]:
+def domain_of(
+    traces: Sequence[Trace], sources: Sequence[Source], contrasts: Iterable[str]
+) -> dict[str, Any]:
     """Return what the healthy scans of a calibration have in common, as plain JSON."""
     spacing = np.array([sorted(trace.native.spacing) for trace in traces])
     ages = [source.age for source in sources if source.age is not None]
     scanners = sorted({source.scanner for source in sources if source.scanner is not None})
     return {
+        "contrasts": sorted(contrasts),
         "spacing_mm": {"low": spacing.min(0).tolist(), "high": spacing.max(0).tolist()},
         "extracted": sorted({_is_extracted(trace) for trace in traces}),
         "age": [min(ages), max(ages)] if len(ages) == len(sources) else None,
@@ -33,6 +36,9 @@ def validity(domain: Mapping[str, Any], raw: RawScan, trace: Trace) -> Validity:
     """Compare a scan with the calibration cohort: known differences, and what is not known."""
     reasons: list[str] = []
     unknown: list[str] = []
+    contrast = str(next(iter(raw.volumes)))
+    if contrast not in domain["contrasts"]:
+        reasons.append(f"contrast {contrast}, calibrated on {', '.join(domain['contrasts'])}")
     spacing = np.array(sorted(trace.native.spacing))
     low = np.array(domain["spacing_mm"]["low"]) * (1 - SPACING_TOLERANCE)
     high = np.array(domain["spacing_mm"]["high"]) * (1 + SPACING_TOLERANCE)

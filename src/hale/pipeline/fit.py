@@ -9,8 +9,8 @@ from typing import Any
 
 from hale.core.errors import Refused
 from hale.core.method import Detector, Placed, Precision, Supervision, Training
-from hale.core.scan import Scan, Space, Split
-from hale.data.cohort import Entry, of_split, read_cohort, with_splits
+from hale.core.scan import Space, Split
+from hale.data.cohort import Entry, of_split, read_cohort, refuse_repeated_content, with_splits
 from hale.io.cache import key_of
 from hale.io.nifti import file_hash
 from hale.pipeline.calibrate import calibrate, persons, refuse_few
@@ -38,10 +38,14 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
     Raises:
         Refused: Too few scans, nothing to resume, a full disk.
     """
+    _refuse_nothing_to_resume(out, options)
     entries = with_splits(read_cohort(data, recipe.prep.slots[0]), FIT_SHARES)
+    refuse_repeated_content(entries)
     first = read_entry(entries[0]) if recipe.prep.mode is Mode.GIVEN else None
     workshop = options.workshop(recipe.prep, space_of(recipe.prep, first))
     _refuse_small_cohort(recipe, entries)
+    if options.anew and options.resume is None:
+        shutil.rmtree(work_folder(out), ignore_errors=True)
     fitting = of_split(entries, Split.FIT)
     if recipe.method.supervision is Supervision.NONE:
         fitting = []  # granted nothing, so nothing is prepared
@@ -49,7 +53,8 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
     if fitting and len(prepared) < MIN_FIT:
         raise Refused(str(data), f"{len(prepared)} scans could be prepared", _first(failed))
     begin = time.perf_counter()
-    detector, place, training = _learnt(recipe, prepared, workshop.space, out, options)
+    training = _granted(recipe, prepared, fitting, workshop.space)
+    detector, place, told = _learnt(recipe, training, out, options)
     record = {
         "data": data.name,
         "terms": recipe.cohort.terms or _terms(data),
@@ -57,7 +62,7 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
         "sha256": {e.id: file_hash(e.path) for e in fitting},
         "failed": {f.id: f.reason for f in failed},
         "seconds": round(time.perf_counter() - begin, 1),
-        **training,
+        **told,
     }
     model = Model(
         recipe=recipe,
@@ -101,24 +106,24 @@ def _first(failed: Sequence[Failure]) -> str:
 
 
 def _learnt(
-    recipe: Recipe, prepared: Sequence[Prepared], space: Space, out: Path, options: Options
+    recipe: Recipe, training: Training, out: Path, options: Options
 ) -> tuple[Detector, dict[str, str], dict[str, Any]]:
     """Let the method learn from what it is granted; say where and how far it ran."""
     from hale.train.run import FabricRun
 
     resolved = recipe.resolved()
-    scans = [p.scan for p in prepared]
+    seen = [scan.content for scan in (*training.healthy, *training.held_out)]
     run = FabricRun(
         seed=recipe.seed,
         device=options.device,
         precision=options.precision,
         folder=work_folder(out),
         budget_minutes=options.budget_minutes,
-        fingerprint=key_of(resolved, [scan.content for scan in scans]),
+        fingerprint=key_of(resolved, seen),
         resume=options.resume,
         save_seconds=60 * options.checkpoint_minutes,
     )
-    detector = recipe.method.fit(_granted(recipe, scans, space), run)
+    detector = recipe.method.fit(training, run)
     told: dict[str, Any] = {}
     if run.steps_done:
         told = {"steps_done": run.steps_done, "finished": run.finished}
@@ -128,15 +133,28 @@ def _learnt(
     return placed(detector, run.device, run.precision), place, told
 
 
-def _granted(recipe: Recipe, scans: Sequence[Scan], space: Space) -> Training:
-    """Return what the method may see: the one place that decides it."""
+def _granted(
+    recipe: Recipe, prepared: Sequence[Prepared], entries: Sequence[Entry], space: Space
+) -> Training:
+    """Return what the method may see: the one place that decides it.
+
+    The people to hold out are spread evenly over the cohort; all visits of one are held out.
+    """
     if recipe.method.supervision is Supervision.NONE:
         return Training(space=space)
-    every = round(1 / recipe.cohort.held_out) if recipe.cohort.held_out > 0 else 0
-    held_out = scans[every - 1 :: every] if every else []
-    ids = {scan.id for scan in held_out}
+    person = {entry.id: entry.person for entry in entries}
+    people = list(dict.fromkeys(person[item.scan.id] for item in prepared))
+    count = min(round(recipe.cohort.held_out * len(people)), len(people) - 1)
+    held_out = {people[(2 * n + 1) * len(people) // (2 * count)] for n in range(count)}
     return Training(
         space=space,
-        healthy=[scan for scan in scans if scan.id not in ids],
-        held_out=held_out,
+        healthy=[p.scan for p in prepared if person[p.scan.id] not in held_out],
+        held_out=[p.scan for p in prepared if person[p.scan.id] in held_out],
     )
+
+
+def _refuse_nothing_to_resume(out: Path, options: Options) -> None:
+    """Refuse to go on where nothing was left off, before hours of work start anew unasked."""
+    if options.resume is not None and not any(work_folder(out).glob("*.safetensors")):
+        what = f"--resume of {out}"
+        raise Refused(what, "there is no checkpoint to go on from", "start without --resume")

@@ -19,6 +19,8 @@ class Options:
     budget_minutes: float | None = None
     resume: Literal["latest"] | int | None = None
     """``latest``, a step, or None for a fresh start."""
+    anew: bool = False
+    """Whether a fresh start may discard the checkpoints of an earlier run."""
     checkpoint_minutes: float = 5.0
     workers: int = 1
     cache: Cache = field(default_factory=Cache)

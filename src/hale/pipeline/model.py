@@ -81,7 +81,7 @@ def load_model(
 
     Args:
         folder: As `save_model` wrote it.
-        device: Where its network is to run, ``cpu`` or ``cuda``.
+        device: Where its network is to run: ``auto``, ``cpu`` or ``cuda``.
         precision: ``AUTO`` is that of its calibration.
 
     Raises:
@@ -106,6 +106,10 @@ def load_model(
     except (KeyError, ValueError, TypeError) as error:
         why = f"its files do not fit together ({error})"
         raise Refused(str(folder), why, "fit it again") from None
+    if isinstance(detector, Placed):
+        from hale.train.device import resolve_device
+
+        device = resolve_device(device)
     wanted = made_in if precision is Precision.AUTO else precision
     return Model(
         recipe=recipe,

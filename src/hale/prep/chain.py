@@ -93,9 +93,9 @@ def _prepare_given(
         why = f"lies on a grid of {volume.grid.shape}, the model on {space.grid.shape}"
         remedy = "resample it, or take a model whose recipe prepares (prep.mode = 'full')"
         raise Refused(raw.id, f"{why} (or elsewhere in space)", remedy)
-    brain = raw.brain if raw.brain is not None else _finite(volume.values) > 0
+    brain = raw.brain if raw.brain is not None else _finite(volume.values) != 0
     if not brain.any():
-        raise Refused(raw.id, "no voxel is above 0: no brain", "check the scan")
+        raise Refused(raw.id, "every voxel is 0: no brain", "check the scan")
     values = _without_nan(raw.id, volume, brain, log).values
     image, intensity = normalised(values, brain, settings, raw.id)
     log.checks["brain_ml"] = float(brain.sum()) * volume.grid.voxel_ml
