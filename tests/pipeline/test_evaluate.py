@@ -162,6 +162,23 @@ def test_visits_take_the_word_of_their_person(tmp_path, truth):
     assert (row.kind, row.patient) == (Kind.HEALTHY, "sub-3")
 
 
+def test_the_mask_of_a_visit_is_no_other_scan_s(tmp_path):
+    save(tmp_path / "maps/sub-01.nii.gz", LESION.astype(np.float32))
+    write_truth(tmp_path / "truth", "sub-01_ses-02")
+    with pytest.raises(Refused, match="no reference mask for any of 1 maps, such as sub-01;"):
+        evaluate(tmp_path / "maps", tmp_path / "truth", draws=10)
+    save(tmp_path / "maps/sub-01_ses-02.nii.gz", LESION.astype(np.float32))
+    save(tmp_path / "maps/sub-01_ses-03.nii.gz", LESION.astype(np.float32))
+    result = evaluate(tmp_path / "maps", tmp_path / "truth", draws=10)
+    assert [row.id for row in result.cases] == ["sub-01_ses-02"]
+    assert result.unmatched == ("sub-01", "sub-01_ses-03")
+    write_truth(tmp_path / "truth", "sub-01")
+    write_truth(tmp_path / "truth", "sub-01_ses-02", BRAIN, "desc-brain_mask")
+    first, second = evaluate(tmp_path / "maps", tmp_path / "truth", draws=10).cases
+    assert (first.id, first.region) == ("sub-01", Region.GRID)
+    assert (second.id, second.region) == ("sub-01_ses-02", Region.BRAIN)
+
+
 def test_an_empty_mask_is_named_and_not_called_healthy(maps, truth):
     write_truth(truth, "sub-4", np.zeros(SHAPE, bool))
     result = evaluate(maps, truth, draws=10)
@@ -191,7 +208,7 @@ def test_a_mask_on_another_grid_is_refused(maps, truth, shape, shift, why):
 
 
 def test_two_masks_for_an_id_are_refused(maps, truth):
-    write_truth(truth, "sub-1", name="ses-2_desc-lesion_mask")
+    write_truth(truth, "sub-1", name="run-2_desc-lesion_mask")
     with pytest.raises(Refused, match=r"sub-1: has more than one mask: .* and "):
         evaluate(maps, truth)
 

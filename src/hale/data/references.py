@@ -72,6 +72,7 @@ def find_references(
 
     Args:
         folder: Searched at any depth for ``<id>*lesion*mask``, then ``<id>_seg``, then ``<id>``.
+            What goes on with ``_ses-`` after an id without a visit is of another id.
         ids: What to search for.
         apart_from: Files that are no references, because they are the maps.
 
@@ -188,7 +189,8 @@ def _images(folder: Path) -> list[Path]:
 
 def _only(id_: str, rest: str, files: list[tuple[str, Path]], folder: Path) -> Path | None:
     """Return the one file whose stem is ``id_`` and then ``rest``, a pattern; two are refused."""
-    pattern = re.compile(re.escape(id_) + rest)
+    visit = "" if "ses-" in id_ else "(?!_ses-)"  # a visit's mask is that visit's alone
+    pattern = re.compile(re.escape(id_) + visit + rest)
     named = [path for name, path in files if name.startswith(id_) and pattern.fullmatch(name)]
     if len(named) > 1:
         names = " and ".join(str(path.relative_to(folder)) for path in named)
