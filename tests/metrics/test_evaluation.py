@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hale.metrics import lesion as lesions
 from hale.metrics import voxel
 from hale.metrics.evaluation import Kind, Maps, Region, score_case, summarise
+from hale.metrics.lesion import Counts
 
 
 def maps_of(anomaly, **others):
@@ -65,6 +65,26 @@ def test_a_lesion_outside_the_brain_mask_counts_as_missed(arrays):
     assert row.auprc < 0.6
 
 
+def test_voxels_outside_the_brain_rank_below_all_within(arrays):
+    brain, truth = arrays["brain"], arrays["truth"]
+    z = np.where(brain, arrays["anomaly"] - 5, 0)  # calibrated: below 0 in the brain, 0 off it
+    maps = maps_of(z, brain=brain)
+    row = score_case("a", "a", Kind.LESION, maps, truth)
+    raw = score_case("a", "a", Kind.LESION, maps_of(arrays["anomaly"], brain=brain), truth)
+    assert (row.auprc, row.auroc) == (raw.auprc, raw.auroc)
+    assert row.auprc_grid == raw.auprc_grid == row.auprc
+    assert row.best_dice_oracle == raw.best_dice_oracle
+    outside = np.zeros_like(truth)
+    outside[0, :4, 0] = True
+    missed = score_case("a", "a", Kind.LESION, maps, outside)
+    assert missed.outside_ml == missed.lesion_ml == 2
+    assert missed.auroc == 0
+    assert missed.auprc == 4 / (brain.sum() + 4)
+    assert missed.auprc_grid == 4 / truth.size
+    assert missed.best_dice_oracle == 2 * 4 / (4 + brain.sum() + 4)
+    assert np.array_equal(maps.anomaly, z.astype(np.float32))
+
+
 def test_a_foreign_map_has_ranking_figures_only(arrays):
     row = score_case("a", "a", Kind.LESION, maps_of(arrays["anomaly"]), arrays["truth"])
     assert row.region is Region.GRID
@@ -95,13 +115,35 @@ def test_summary_means_and_pooled_lesions(arrays):
     assert figures["dice_at_alpha"].n == 2
     assert figures["lesion_recall"].value == 0.5
     assert figures["lesion_precision"].value == 0.5
-    assert figures["lesion_f1"].value == lesions.f1([hit.counts, missed.counts]) == 0.5
+    assert figures["lesion_f1"].value == 0.5
     assert figures["lesion_recall_medium"].value == 0.5
     assert np.isnan(figures["lesion_recall_large"].value)
     assert figures["false_components"].value == (1 + 0 + 2 + 0) / 4
     assert figures["healthy_flagged"].value == 0.5
     assert figures["scan_auroc"].value == (1 + 1 + 0.5 + 0.5) / 4
     assert figures["scan_auroc"].n == 4
+
+
+def test_lesions_of_many_scans_are_pooled_by_size(arrays):
+    lots = [
+        Counts(volumes_ml=(0.5, 1.0, 12.0), detected=(False, True, True), components=2, false=0),
+        Counts(volumes_ml=(0.2, 10.0), detected=(True, False), components=3, false=2),
+    ]
+    rows = [replace(row_of(arrays, id_=f"sub-{n}"), counts=lot) for n, lot in enumerate(lots)]
+    figures = {name: one.value for name, one in summarise(rows, draws=10).items()}
+    assert figures["lesion_recall"] == 3 / 5
+    assert figures["lesion_recall_small"] == 1 / 2
+    assert figures["lesion_recall_medium"] == 1 / 2
+    assert figures["lesion_recall_large"] == 1
+    assert figures["lesion_precision"] == 3 / 5
+    assert figures["lesion_f1"] == pytest.approx(3 / 5)
+
+
+def test_nothing_found_is_no_precision_and_no_f1(arrays):
+    nothing = Counts(volumes_ml=(2.0,), detected=(False,), components=0, false=0)
+    figures = summarise([replace(row_of(arrays), counts=nothing)], draws=10)
+    assert figures["lesion_recall"].value == figures["lesion_f1"].value == 0
+    assert np.isnan(figures["lesion_precision"].value)
 
 
 def test_visits_are_drawn_with_their_patient(arrays):

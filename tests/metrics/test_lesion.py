@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from hale.metrics import lesion
 from hale.metrics.lesion import Counts, SizeBin, count
 
 
@@ -28,9 +27,6 @@ def test_ten_per_cent_of_a_lesion_detect_it():
 def test_a_finding_that_touches_no_lesion_is_false():
     counts = count(volume(np.s_[0, 0, 0], FAR), volume(TEN), voxel_ml=0.1)
     assert counts == Counts(volumes_ml=(1.0,), detected=(True,), components=2, false=1)
-    assert lesion.precision([counts]) == 0.5
-    assert lesion.recall([counts]) == 1
-    assert lesion.f1([counts]) == pytest.approx(2 / 3)
 
 
 def test_corners_connect():
@@ -63,30 +59,18 @@ def test_empty_masks():
     nothing = volume()
     both = count(nothing, nothing, voxel_ml=1.0)
     assert both == Counts(volumes_ml=(), detected=(), components=0, false=0)
-    assert np.isnan([lesion.recall([both]), lesion.precision([both]), lesion.f1([both])]).all()
     missed = count(nothing, volume(TEN), voxel_ml=1.0)
-    assert lesion.recall([missed]) == 0
-    assert np.isnan(lesion.precision([missed]))
-    assert lesion.f1([missed]) == 0
+    assert missed == Counts(volumes_ml=(10.0,), detected=(False,), components=0, false=0)
     invented = count(volume(FAR), nothing, voxel_ml=1.0)
-    assert lesion.precision([invented]) == 0
-    assert lesion.f1([invented]) == 0
-    assert lesion.false_per_scan([both, invented]) == 0.5
-    assert np.isnan(lesion.false_per_scan([]))
+    assert invented == Counts(volumes_ml=(), detected=(), components=1, false=1)
 
 
-def test_lesions_of_many_scans_are_pooled_by_size():
-    scans = [
-        Counts(volumes_ml=(0.5, 1.0, 12.0), detected=(False, True, True), components=2, false=0),
-        Counts(volumes_ml=(0.2, 10.0), detected=(True, False), components=3, false=2),
-    ]
-    assert lesion.recall(scans) == 3 / 5
-    assert lesion.recall(scans, SizeBin.SMALL) == 1 / 2
-    assert lesion.recall(scans, SizeBin.MEDIUM) == 1 / 2
-    assert lesion.recall(scans, SizeBin.LARGE) == 1
-    assert np.isnan(lesion.recall(scans[1:], SizeBin.LARGE))
-    assert lesion.precision(scans) == pytest.approx(3 / 5)
-    assert lesion.false_per_scan(scans) == 1
+@pytest.mark.parametrize(
+    ("volume_ml", "size"),
+    [(0.99, "SMALL"), (1.0, "MEDIUM"), (10.0, "MEDIUM"), (10.01, "LARGE")],
+)
+def test_sizes_of_lesions(volume_ml, size):
+    assert SizeBin.of(volume_ml) is SizeBin[size]
 
 
 def test_labels_count_as_marked_and_shapes_must_agree():

@@ -59,11 +59,11 @@ class Row:
     region: Region
     lesion_ml: float
     outside_ml: float
-    """Part of the lesion that the brain mask leaves out: ranked too, so it counts as missed."""
+    """Part of the lesion that the brain mask leaves out: ranked last, so it counts as missed."""
     auprc: float
     """In the region."""
     auprc_grid: float
-    """Over all voxels, for comparison with tables that do so."""
+    """Over all voxels, those outside the brain last; for comparison with tables that do so."""
     auroc: float
     best_dice_oracle: float
     """At the best threshold for this very scan."""
@@ -117,9 +117,9 @@ MEANS = (
 
 def score_case(id_: str, patient: str, kind: Kind, maps: Maps, truth: Mask) -> Row:
     """Return the figures of one case; ``truth`` is all False where there is no lesion."""
-    region = region_of(maps, truth)
-    ranked = voxel.curve(maps.anomaly[region], truth[region])
-    whole = ranked if maps.brain is None else voxel.curve(maps.anomaly, truth)
+    region, scores = region_of(maps, truth), scores_of(maps)
+    ranked = voxel.curve(scores[region], truth[region])
+    whole = ranked if maps.brain is None else voxel.curve(scores, truth)
     counts = None
     if maps.mask is not None:
         counts = lesion.count(maps.mask, truth, voxel_ml=maps.voxel_ml)
@@ -156,6 +156,16 @@ def score_case(id_: str, patient: str, kind: Kind, maps: Maps, truth: Mask) -> R
 def region_of(maps: Maps, truth: Mask) -> Mask:
     """Return the voxels that are ranked: the brain and what of the lesion it leaves out."""
     return np.ones_like(truth) if maps.brain is None else maps.brain | truth
+
+
+def scores_of(maps: Maps) -> Map:
+    """Return the anomaly map with the lowest number there is at all voxels outside the brain.
+
+    Maps hold 0 there, which would rank above every voxel of the brain whose z is negative.
+    """
+    if maps.brain is None:
+        return maps.anomaly
+    return np.where(maps.brain, maps.anomaly, np.finfo(np.float32).min)
 
 
 def summarise(rows: Sequence[Row], *, draws: int = 2000, seed: int = 0) -> dict[str, Interval]:

@@ -1,11 +1,10 @@
 """Lesion-wise figures: how many lesions are found, how many findings are none.
 
 A lesion is a 26-connected component of the reference. It is *detected* when at least 10 % of its
-voxels are marked; a component of the found mask is *false* when none of its voxels is lesion. Count
-each scan with `count`, then ask for recall, precision and F1 of the lot.
+voxels are marked; a component of the found mask is *false* when none of its voxels is lesion.
+`hale.metrics.evaluation.summarise` makes recall, precision and F1 of the counts of many scans.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -73,40 +72,3 @@ def count(found: ArrayLike, truth: ArrayLike, *, voxel_ml: float) -> Counts:
         components=piece_count,
         false=piece_count - touching,
     )
-
-
-def recall(scans: Iterable[Counts], size: SizeBin | None = None) -> float:
-    """Return the share of lesions detected, of one size bin if given. NaN without lesions."""
-    hits = [
-        hit
-        for scan in scans
-        for hit, volume in zip(scan.detected, scan.volumes_ml, strict=True)
-        if size is None or SizeBin.of(volume) is size
-    ]
-    return sum(hits) / len(hits) if hits else float("nan")
-
-
-def precision(scans: Iterable[Counts]) -> float:
-    """Return the share of found components that touch a lesion. NaN if nothing is found."""
-    lot = list(scans)
-    components = sum(scan.components for scan in lot)
-    return 1 - sum(scan.false for scan in lot) / components if components else float("nan")
-
-
-def f1(scans: Iterable[Counts]) -> float:
-    """Return the harmonic mean of `precision` and `recall`.
-
-    With lesions but no findings it is 0, with findings but no lesions too; NaN with neither.
-    """
-    lot = list(scans)
-    p, r = precision(lot), recall(lot)
-    if np.isnan(p) and np.isnan(r):
-        return float("nan")
-    p, r = np.nan_to_num([p, r])
-    return float(2 * p * r / (p + r)) if p + r else 0.0
-
-
-def false_per_scan(scans: Iterable[Counts]) -> float:
-    """Return the mean number of false components. NaN without scans."""
-    lot = list(scans)
-    return sum(scan.false for scan in lot) / len(lot) if lot else float("nan")

@@ -24,7 +24,6 @@ class Curve:
     thresholds only add false voxels: they change neither average precision nor the best Dice.
     """
 
-    thresholds: np.ndarray
     true: np.ndarray
     """Lesion voxels scored at or above the threshold."""
     false: np.ndarray
@@ -66,16 +65,8 @@ class Curve:
 
         An oracle: the threshold is chosen with the truth in hand.
         """
-        return float(self._dices().max()) if self.lesion else NAN
-
-    @property
-    def best_threshold(self) -> float:
-        """Return the highest threshold that reaches `best_dice` by ``score >= threshold``."""
-        return float(self.thresholds[self._dices().argmax()]) if self.lesion else NAN
-
-    def _dices(self) -> np.ndarray:
-        dices: np.ndarray = 2 * self.true / (self.lesion + self.true + self.false)
-        return dices
+        dices = 2 * self.true / (self.lesion + self.true + self.false)
+        return float(dices.max()) if self.lesion else NAN
 
 
 def curve(score: ArrayLike, truth: ArrayLike) -> Curve:
@@ -96,7 +87,6 @@ def curve(score: ArrayLike, truth: ArrayLike) -> Curve:
     positive, counts = np.unique(values[lesion], return_counts=True)
     negative = np.sort(values[~lesion])
     return Curve(
-        thresholds=positive[::-1],
         true=counts[::-1].cumsum(),
         false=(negative.size - np.searchsorted(negative, positive, side="left"))[::-1],
         false_above=(negative.size - np.searchsorted(negative, positive, side="right"))[::-1],
