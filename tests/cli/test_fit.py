@@ -1,7 +1,6 @@
 """`hale fit`: killed, resumed, cut by a budget, refused."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -51,7 +50,7 @@ def one_thread():
     """What is promised to the bit is promised for one number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield {**os.environ, "OMP_NUM_THREADS": "1"}
+    yield ["env", "OMP_NUM_THREADS=1"]
     torch.set_num_threads(before)
 
 
@@ -61,10 +60,9 @@ def test_a_fit_killed_in_the_middle_resumes_to_the_same_bits(fit, tmp_path, one_
     assert run(fit(whole)) == 0
     command = [sys.executable, "-c", "from hale.cli import main; main()"]
     process = subprocess.Popen(
-        [*command, *fit(torn, "--checkpoint-minutes", "0")],
+        [*one_thread, *command, *fit(torn, "--checkpoint-minutes", "0")],
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        env=one_thread,
     )
     work = tmp_path / "torn.fitting"
     deadline = time.monotonic() + 120

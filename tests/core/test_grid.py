@@ -141,3 +141,17 @@ def test_the_score_is_the_mean_of_the_top_percent(count, expected):
 
 def test_a_refusal_says_what_why_and_what_to_do():
     assert str(Refused("x.nii", "is empty", "copy it again")) == "x.nii: is empty; copy it again"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_oblique_slice_stays_on_its_own_grid_to_the_last_voxel(seed):
+    rng = np.random.default_rng(seed)
+    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turn * (0.9, 0.9, 5.5), rng.uniform(-90, 90, 3)
+    grid = Grid(shape=(20, 21, 1), affine=affine)
+    nearly = affine.copy()
+    nearly[:3, 3] += 1e-7
+    values = rng.uniform(1, 2, grid.shape).astype(np.float32)
+    for target in (grid, Grid(shape=grid.shape, affine=nearly)):
+        np.testing.assert_allclose(resample(values, grid, target), values, rtol=1e-5)

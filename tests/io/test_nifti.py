@@ -120,3 +120,20 @@ def test_sform_and_qform_of_two_spaces_may_lie_apart_but_not_turned(tmp_path):
     nib.save(image, tmp_path / "scan.nii.gz")
     with pytest.raises(Refused, match="contradict each other"):
         read_volume(tmp_path / "scan.nii.gz")
+
+
+def test_a_qform_of_its_own_is_written_back(tmp_path):
+    """sform in template space, qform in scanner space: outputs say the same as their input."""
+    template, scanner = np.diag([2.0, 2, 2, 1]), np.diag([2.0, 2, 2, 1])
+    template[:3, 3], scanner[:3, 3] = (-20, -30, -40), (-20, -10, -40)
+    values = np.random.default_rng(0).random((20, 22, 24), np.float32)
+    image = nib.Nifti1Image(values, template)
+    image.set_sform(template, 4)
+    image.set_qform(scanner, 1)
+    nib.save(image, tmp_path / "scan.nii.gz")
+    read = read_volume(tmp_path / "scan.nii.gz")
+    write_volume(tmp_path / "map.nii.gz", read.volume.values, read.stored)
+    header = nib.load(tmp_path / "map.nii.gz").header
+    np.testing.assert_allclose(header.get_qform(), scanner, atol=1e-4)
+    np.testing.assert_allclose(header.get_sform(), template, atol=1e-4)
+    assert (header["sform_code"], header["qform_code"]) == (4, 1)

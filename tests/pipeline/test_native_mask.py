@@ -101,3 +101,12 @@ def test_a_shifted_registration_shifts_the_lesion():
     mask = native(ball((4, 4, 4), 7, 4), 1, way)
     centre = way.native.positions(np.argwhere(mask).mean(0)[None])[0]
     np.testing.assert_allclose(centre, (9, 1, 6), atol=0.6)
+
+
+def test_two_lesions_smaller_than_a_voxel_do_not_share_one():
+    grid = tilted((10.0, 10.0, 10.0), (8, 8, 8), 0)
+    way = trace(grid)
+    labels = np.zeros(way.model.shape, np.int32)
+    labels[19, 20, 21], labels[21, 20, 19] = 1, 2
+    mask = native_mask(labels, 2, np.zeros(grid.shape, np.float32), way, z0=Z0)
+    assert sorted(np.unique(mask)) == [0, 1, 2]

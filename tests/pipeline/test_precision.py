@@ -50,6 +50,7 @@ def folder(healthy, raws, tmp_path_factory):
         grid=space.grid,
         settings=settings,
         domain={
+            "contrasts": ["FLAIR"],
             "spacing_mm": {"low": [2.0] * 3, "high": [2.0] * 3},
             "extracted": [False],
             "age": None,
