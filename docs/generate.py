@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from typer.models import OptionInfo
 
 from hale.cli.app import app
-from hale.methods import METHODS, describe, find
+from hale.methods import METHODS, describe, find, type_name
 from hale.recipe import SECTIONS, bundled
 
 
@@ -88,12 +88,11 @@ def recipes() -> str:
         "",
         "A recipe is one TOML file. It decides everything that decides a result: the cohort, the",
         "preparation, the method, the post-processing, the calibration and the seed. An unknown",
-        "key or a value of the wrong type is refused by name. `hale recipe NAME` prints one with",
+        "key or a value that cannot work is refused by name. `hale recipe NAME` prints one with",
         "every default written out; `--set section.key=value` overrides a key.",
         "\n## Top level\n",
         "| key | type | default | what it is |\n|---|---|---|---|",
         "| `seed` | int | 0 | Of everything random. |",
-        "| `base` | str | none | A fitted model that the method builds on. |",
     ]
     for section, cls in SECTIONS.items():
         parts += [f"\n## [{section}]\n", *_table(cls)]
@@ -111,7 +110,7 @@ def _table(cls: Any) -> Iterator[str]:
     said = _field_docs(cls)
     yield "| key | type | default | what it is |\n|---|---|---|---|"
     for field in fields(cls):
-        kind = getattr(field.type, "__name__", str(field.type)).replace("hale.core.scan.", "")
+        kind = type_name(field.type).replace("hale.core.scan.", "")
         words = _cell(said[field.name]) + _choices(field.type)
         yield f"| `{field.name}` | {_cell(kind)} | {_shown(field.default)} | {words} |"
 

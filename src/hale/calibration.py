@@ -9,9 +9,10 @@ DOI 10.1561/2200000101), the share of healthy scans that will be flagged.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, floor
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Gt
 from scipy.ndimage import label
 from scipy.stats import beta, betabinom
 
@@ -37,11 +38,11 @@ class Calibrating:
 
     alpha: float = 0.1
     """Promised share of healthy scans that are flagged."""
-    z0: float = 3.0
+    z0: Annotated[float, Gt(0)] = 3.0
     """Standardised score that forms components. Never tuned on calibrate or test scans."""
-    smooth_mm: float = 8.0
+    smooth_mm: Annotated[float, Ge(0)] = 8.0
     """Full width at half maximum that smooths the normative mean and spread, mm."""
-    floor: float = 0.5
+    floor: Annotated[float, Gt(0)] = 0.5
     """Smallest spread, as a share of the brain's median spread."""
 
     @property

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from annotated_types import Ge, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from hale.calibration import Calibrating
@@ -21,7 +22,7 @@ from hale.prep.settings import Preparation
 class CohortSettings:
     """Which scans a fit uses; the `[cohort]` table."""
 
-    held_out: float = 0.1
+    held_out: Annotated[float, Ge(0), Lt(1)] = 0.1
     """Share of the fit subjects that the method may watch for early stopping."""
     terms: str = ""
     """Licence or agreement of the training data, for the model card; empty: what the data set's
@@ -39,14 +40,10 @@ class Recipe:
     post: PostProcessing = field(default_factory=PostProcessing)
     calibration: Calibrating = field(default_factory=Calibrating)
     seed: int = 0
-    base: str | None = None
-    """A fitted model that the method builds on."""
 
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out, as plain TOML types."""
         tables: dict[str, Any] = {"seed": self.seed}
-        if self.base is not None:
-            tables["base"] = self.base
         tables["cohort"] = plain(self.cohort)
         tables["prep"] = plain(self.prep)
         tables["method"] = {"name": self.method_name, **plain(self.method)}
@@ -55,6 +52,7 @@ class Recipe:
         return tables
 
 
+SEED = Annotated[int, Ge(0), Lt(2**63)]
 SECTIONS: dict[str, type] = {
     "cohort": CohortSettings,
     "prep": Preparation,
@@ -72,7 +70,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             bare strings.
 
     Raises:
-        Refused: Names the file and the unknown key or the value of the wrong type.
+        Refused: Names the file and the unknown key or the value that cannot be.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -91,25 +89,28 @@ def build_recipe(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
     """Check a recipe given as nested dictionaries.
 
     Raises:
-        Refused: Names the unknown key or the value of the wrong type.
+        Refused: Names the unknown key or the value that cannot be.
     """
-    known = {*SECTIONS, "method", "seed", "base"}
-    for key in table:
+    known = {*SECTIONS, "method", "seed"}
+    for key, values in table.items():
         if key not in known:
             raise Refused(where, f"unknown key {key!r}", f"there are {', '.join(sorted(known))}")
-    values = dict(table.get("method", {}))
-    name = values.pop("name", None)
-    if name not in METHODS:
+        if key != "seed" and not isinstance(values, Mapping):
+            raise Refused(
+                f"{where}: {key}", "is no table", f"set {key}.KEY, or [{key}] in the file"
+            )
+    settings = dict(table.get("method", {}))
+    name = settings.pop("name", None)
+    if not isinstance(name, str) or name not in METHODS:
         why = "names no method" if name is None else f"there is no method {name!r}"
         raise Refused(where, why, f"set method.name to one of {', '.join(METHODS)}")
     sections = {
         key: _checked(cls, table.get(key, {}), f"{where}: [{key}]") for key, cls in SECTIONS.items()
     }
     return Recipe(
-        method=_checked(find(name), values, f"{where}: [method]"),
+        method=_checked(find(name), settings, f"{where}: [method]"),
         method_name=name,
-        seed=_checked(int, table.get("seed", 0), f"{where}: seed"),
-        base=_checked(str | None, table.get("base"), f"{where}: base"),
+        seed=_checked(SEED, table.get("seed", 0), f"{where}: seed"),
         **sections,
     )
 
@@ -128,14 +129,15 @@ def plain(value: Any) -> Any:
 def _checked(cls: Any, values: Any, where: str) -> Any:
     """Return ``values`` as an instance of ``cls``; the first thing that does not fit is named."""
     if is_dataclass(cls):
-        cls = with_config(ConfigDict(extra="forbid"))(cast("type", cls))
+        cls = with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(cast("type", cls))
     try:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         remedy = "`hale recipe FILE` shows the keys and their types"
-        raise Refused(where, f"{key}: {first['msg'].lower()}".lstrip(": "), remedy) from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise Refused(where, f"{key}: {why[0].lower()}{why[1:]}".lstrip(": "), remedy) from None
 
 
 def _override(table: dict[str, Any], setting: str) -> None:

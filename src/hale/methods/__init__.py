@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import Field, fields
 from enum import Enum
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast, get_args, get_origin
 
 from hale.core.errors import Refused
 from hale.core.method import Method
@@ -41,13 +41,16 @@ def describe(name: str) -> dict[str, Any]:
         "reference": " ".join(reference.partition("\n\n")[0].split()),
         "supervision": str(cls.supervision),
         "fields": [
-            {"name": field.name, "type": _type_name(field.type), "default": _default(field)}
+            {"name": field.name, "type": type_name(field.type), "default": _default(field)}
             for field in fields(cls)
         ],
     }
 
 
-def _type_name(annotation: Any) -> str:
+def type_name(annotation: Any) -> str:
+    """Return a type as people read it, without the bounds of its values."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     return getattr(annotation, "__name__", str(annotation))
 
 

@@ -6,9 +6,10 @@ DOI 10.1016/j.media.2020.101952, arXiv:2004.03271.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,21 +28,21 @@ class AE:
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
 
-    latent: int = 128
+    latent: Annotated[int, Ge(1)] = 128
     """Numbers in the bottleneck."""
-    width: int = 32
+    width: Annotated[int, Ge(1)] = 32
     """Channels after the first halving of a slice; they double up to four times as many."""
-    dropout: float = 0.0
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of the latent, and of what is built from it, that training drops."""
-    lr: float = 1e-4
+    lr: Annotated[float, Gt(0)] = 1e-4
     """Learning rate of Adam."""
-    batch: int = 32
+    batch: Annotated[int, Ge(1)] = 32
     """Slices per step."""
-    steps: int = 19_200
+    steps: Annotated[int, Ge(1)] = 19_200
     """Optimiser steps."""
-    validate_every: int = 960
+    validate_every: Annotated[int, Ge(1)] = 960
     """Steps between looks at the held-out scans; the best weights there are kept."""
-    validate_slices: int = 256
+    validate_slices: Annotated[int, Ge(1)] = 256
     """Held-out slices looked at, at most; always the same."""
 
     def fit(self, training: Training, run: Run) -> Residual:

@@ -5,9 +5,10 @@ Liu et al. 2001, "Robust midsagittal plane extraction", https://doi.org/10.1109/
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge
 
 from hale.core.anomaly import AnomalyMap
 from hale.core.grid import resample, resample_mask
@@ -25,7 +26,7 @@ class Asymmetry:
 
     supervision: ClassVar[Supervision] = Supervision.NONE
 
-    smooth_mm: float = 4.0
+    smooth_mm: Annotated[float, Ge(0)] = 4.0
     """Full width at half maximum of the Gaussian that forgives imperfect symmetry, mm."""
 
     def fit(self, training: Training, run: Run) -> "AsymmetryDetector":

@@ -5,9 +5,10 @@ sclerosis lesions by model outlier detection", https://doi.org/10.1109/42.938237
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Gt
 
 from hale.core.anomaly import AnomalyMap
 from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
@@ -21,7 +22,7 @@ class Atlas:
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
 
-    floor: float = 0.05
+    floor: Annotated[float, Gt(0)] = 0.05
     """Smallest spread, in normalised intensity."""
 
     def fit(self, training: Training, run: Run) -> "AtlasDetector":

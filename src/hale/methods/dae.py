@@ -5,10 +5,11 @@ detection in brain MRI", MIDL, PMLR 172 (kascenas22a), https://openreview.net/fo
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
@@ -27,19 +28,19 @@ class DAE:
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
 
-    noise: float = 0.2
+    noise: Annotated[float, Ge(0)] = 0.2
     """Standard deviation of the noise on its coarse grid, in units of normalised intensity."""
-    cell: int = 8
+    cell: Annotated[int, Ge(1)] = 8
     """Spacing of that grid, pixels."""
-    width: int = 64
+    width: Annotated[int, Ge(1)] = 64
     """Channels of the finest of four levels; each coarser one has twice as many."""
-    lr: float = 1e-4
+    lr: Annotated[float, Gt(0)] = 1e-4
     """Learning rate of Adam (AMSGrad) at the start; it falls to 0 on a cosine over the run."""
-    weight_decay: float = 1e-5
+    weight_decay: Annotated[float, Ge(0)] = 1e-5
     """L2 penalty on the weights, added to their gradient."""
-    batch: int = 32
+    batch: Annotated[int, Ge(1)] = 32
     """Slices per step."""
-    steps: int = 20_000
+    steps: Annotated[int, Ge(1)] = 20_000
     """Optimiser steps."""
 
     def fit(self, training: Training, run: Run) -> Residual:

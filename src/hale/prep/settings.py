@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
 from hale.core.grid import Grid
 from hale.core.scan import Contrast
+
+SMALLEST = 8
+"""Voxels along an axis that a model grid has at least."""
 
 
 class Mode(StrEnum):
@@ -36,7 +41,7 @@ class Preparation:
     """One per channel: the contrasts it accepts."""
     mode: Mode = Mode.FULL
     """How much of the preparation is left to do."""
-    spacing_mm: float = 2.0
+    spacing_mm: Annotated[float, Gt(0)] = 2.0
     """Of the model grid, isotropic."""
     shape: tuple[int, int, int] = (96, 96, 80)
     """Of the model grid, voxels."""
@@ -46,16 +51,26 @@ class Preparation:
     """Correct the bias field (N4)."""
     normalise: Normalisation = Normalisation.PERCENTILE
     """What becomes of intensities inside the brain."""
-    low: float = 1.0
+    low: Annotated[float, Ge(0), Le(100)] = 1.0
     """Percentile of the brain that becomes 0."""
-    high: float = 99.0
+    high: Annotated[float, Ge(0), Le(100)] = 99.0
     """Percentile of the brain that becomes 1."""
     clip: bool = True
     """Limit normalised intensities to [0, 1] (percentile only)."""
-    min_overlap: float = 0.85
+    min_overlap: Annotated[float, Ge(0), Le(1)] = 0.85
     """Dice of the registered brain with the template's below which registration has failed."""
-    min_resemblance: float = 0.1
+    min_resemblance: Annotated[float, Ge(0), Le(1)] = 0.1
     """Share of the intensities that the template must explain, else it was no brain."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that do not go together."""
+        if not self.slots or not all(self.slots):
+            raise ValueError("slots: give one or more, each with a contrast, such as [['T1w']]")
+        if self.mode is Mode.FULL and min(self.shape) < SMALLEST:
+            given = " x ".join(map(str, self.shape))
+            raise ValueError(f"shape: {given} voxels; give {SMALLEST} or more along each axis")
+        if self.low >= self.high:
+            raise ValueError(f"low: {self.low:g} is not below high = {self.high:g}")
 
     @property
     def grid(self) -> Grid:
