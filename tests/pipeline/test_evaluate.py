@@ -92,6 +92,19 @@ def test_a_cohort_is_scored(maps, truth):
     assert figures["best_dice_pooled_oracle"].value > 0.7
 
 
+def test_a_lesion_that_the_brain_lost_is_missed_in_the_pooled_figures_too(tmp_path):
+    lost = ball((5, 6, 9), 1) & ~BRAIN
+    write_detection(tmp_path / "maps", "sub-0", seen=False)
+    z = np.where(BRAIN, np.random.default_rng(0).normal(size=SHAPE) - 1, 0).astype(np.float32)
+    save(tmp_path / "maps" / "sub-0" / "anomaly.nii.gz", z)  # 0 outside outranks most of z
+    write_truth(tmp_path / "truth", "sub-0", lost)
+    summary = evaluate(tmp_path / "maps", tmp_path / "truth").summary
+    share = lost.sum() / (BRAIN | lost).sum()
+    assert lost.any()
+    assert summary["auprc_pooled"].value == pytest.approx(share)
+    assert summary["auprc"].value == pytest.approx(share)
+
+
 def test_the_same_maps_give_the_same_figures(maps, truth):
     first, again = evaluate(maps, truth, draws=100), evaluate(maps, truth, draws=100)
     assert json.dumps(summary_of(first)) == json.dumps(summary_of(again))

@@ -26,7 +26,16 @@ from hale.data.references import (
     read_on,
 )
 from hale.metrics.bootstrap import Interval
-from hale.metrics.evaluation import Evaluation, Kind, Maps, Row, region_of, score_case, summarise
+from hale.metrics.evaluation import (
+    Evaluation,
+    Kind,
+    Maps,
+    Row,
+    region_of,
+    score_case,
+    scores_of,
+    summarise,
+)
 from hale.metrics.voxel import NAN, curve
 
 PERSON = re.compile(r"sub-[^_]+")
@@ -97,7 +106,7 @@ def evaluate(
         rows.append(score_case(id_, patient_of(id_), kind, case, lesion))
         if kind is Kind.LESION:
             region = region_of(case, lesion)
-            voxels.append((case.anomaly[region], lesion[region]))
+            voxels.append((scores_of(case)[region], lesion[region]))
     unmatched = tuple(id_ for id_ in found if id_ not in references and id_ not in said)
     if not rows:
         why = f"holds no reference mask for any of {len(found)} maps, such as {unmatched[0]}"
