@@ -233,7 +233,7 @@ def test_a_scan_on_the_models_grid_is_only_normalised(subject):
     moved = Volume(values=subject.scan.values, grid=elsewhere)
     with pytest.raises(Refused, match="or elsewhere in space"):
         prepare(raw(moved), settings, Cache(), space)
-    empty = Volume(values=-subject.scan.values, grid=subject.scan.grid)
+    empty = Volume(values=0 * subject.scan.values, grid=subject.scan.grid)
     with pytest.raises(Refused, match="every voxel is 0"):
         prepare(raw(empty), settings, Cache(), space)
     with pytest.raises(Refused, match="needs a scan that says where"):
