@@ -266,6 +266,19 @@ def test_patients_of_each_contrast(patients):
     assert t2["BraTS2021_00002"].lesion == patients / "Test/Brats21/seg/BraTS2021_00002_seg.nii.gz"
 
 
+def test_a_folder_of_scans_is_read_by_the_lists_too(patients, monkeypatch):
+    assert [e.id for e in read_layout(patients / "Test/MSLUB", T2).entries] == [
+        *("patient01", "patient02")
+    ]
+    monkeypatch.chdir(patients / "Test/Brats21/t2")
+    found = read_layout(Path(), T2)
+    assert (found.layout, len(found.entries)) == ("behrendt", 2)
+    (patients / "Test/other").mkdir()
+    with pytest.raises(Refused, match="holds no T2w scan of the layout behrendt"):
+        read_layout(patients / "Test/other", T2)
+    assert find_layout(patients / "splits") is None
+
+
 def test_what_is_missing_or_for_thresholds_alone_is_said(patients):
     notes = {e.id: e.notes for e in read_layout(patients, T2).entries}
     missing = "its reference mask is not there: /Test/MSLUB/seg/patient0{}_seg.nii.gz"

@@ -48,6 +48,10 @@ def recognises(tree: Tree) -> bool:
 def read(tree: Tree, *, fold: int = 0) -> list[Entry]:
     """Return a row of the lists each, as published: people and scans repeat, and so do ids.
 
+    Args:
+        tree: Of the data folder; of a folder in it (``Test/MSLUB``), for the scans there alone.
+        fold: Of IXI.
+
     Raises:
         Refused: No such fold, a list without a path, a path that does not name its contrast.
     """
@@ -64,7 +68,7 @@ def read(tree: Tree, *, fold: int = 0) -> list[Entry]:
     for patients in PATIENTS:
         entries += lists.read(f"{patients}_val", notes=("in the list of labelled validation",))
         entries += lists.read(f"{patients}_test", Split.TEST)
-    return entries
+    return [entry for entry in entries if _is_below(entry, tree.folder.absolute())]
 
 
 def in_contrast(image: PurePosixPath, folder: str) -> PurePosixPath:
@@ -140,12 +144,18 @@ class _Lists:
 
 
 def _root(folder: Path) -> Path | None:
-    """Return the folder of ``splits``, None if there is none with a list."""
+    """Return the folder of ``splits``, also from a folder of scans; None if it has no list."""
     names = (*(f"{patients}_test.csv" for patients in PATIENTS), "IXI_test.csv")
-    for root in (folder, folder / "Data"):
+    here = folder.absolute()
+    above = [p for p in here.parents[:3] if here.relative_to(p).parts[0] in ("Train", "Test")]
+    for root in (folder, folder / "Data", *above):
         if any((root / "splits" / name).is_file() for name in names) or _folds(root):
             return root
     return None
+
+
+def _is_below(entry: Entry, folder: Path) -> bool:
+    return any(path.absolute().is_relative_to(folder) for path in entry.files.values())
 
 
 def _folds(root: Path) -> list[int]:
@@ -162,13 +172,12 @@ def _with_t2(table: Path) -> frozenset[str] | None:
 
 
 def _rows(table: Path, needs: tuple[str, ...] = COLUMNS) -> Iterator[dict[str, str]]:
-    """Yield the rows of a list, fields quoted or not; names of columns lose their blanks."""
+    """Yield the rows of a list, fields quoted or not."""
     try:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(str(table), f"cannot be read ({error})", "copy the list again") from None
-    header, *rows = csv.reader(io.StringIO(text, newline="")) if text.strip() else [[]]
-    columns = [column.strip() for column in header]  # "Local ID" ends in a non-breaking space
+    columns, *rows = csv.reader(io.StringIO(text, newline="")) if text.strip() else [[]]
     if lacking := [column for column in needs if column not in columns]:
         raise Refused(str(table), f"has no column {lacking[0]}", "copy the list again")
     for number, row in enumerate(rows, 2):
