@@ -153,8 +153,9 @@ def write_localiser(folder: Path, stack: Stack, *, exam: Exam, number: int) -> N
 
 
 def ct(tags: dict[str, Any]) -> dict[str, Any]:
-    """The tags of a CT series."""
-    return {**tags, "Modality": "CT", "SOPClassUID": CTImageStorage, "KVP": "120"}
+    """The tags of a CT series: Hounsfield units are stored with 1024 added."""
+    stored = {"RescaleSlope": "1", "RescaleIntercept": "-1024"}
+    return {**tags, "Modality": "CT", "SOPClassUID": CTImageStorage, "KVP": "120", **stored}
 
 
 def _dataset(exam: Exam, sop_class: str, tags: dict[str, Any]) -> FileDataset:

@@ -25,7 +25,7 @@ def command(
     """
     from rich.table import Table
 
-    from hale.io.dicom import find_series
+    from hale.io.dicom_series import find_series
 
     rows = [_row(one) for one in find_series(folder)]
     if json:

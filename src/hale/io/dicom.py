@@ -6,7 +6,7 @@ from pathlib import Path
 from hale.core.errors import Refused
 from hale.core.scan import Contrast
 from hale.io.dicom_convert import convert
-from hale.io.dicom_headers import files_within, looks_like_dicom
+from hale.io.dicom_files import files_within, looks_like_dicom
 from hale.io.dicom_series import Series, find_series
 from hale.io.nifti import is_image
 

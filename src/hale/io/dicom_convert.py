@@ -16,6 +16,7 @@ import numpy as np
 
 from hale.core.errors import Refused
 from hale.core.types import Affine
+from hale.io.dicom_files import tolerant
 from hale.io.dicom_series import ASTRAY, Series, depths, sheared
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -99,47 +100,47 @@ def _affine(series: Series) -> Affine:
 
 
 def _lay_out(series: Series, folder: Path) -> None:
-    """Link the files of a series into a folder; write the frames of a multi-frame file in order."""
+    """Put what dcm2niix is to read into a folder: links to slices, or a file of frames in order."""
     if series.frames[0].index is None:
         for n, path in enumerate(series.files):
             (folder / f"{n:05d}").symlink_to(path.resolve())
         return
-    order = [frame.index for frame in series.frames if frame.index is not None]
     if len(series.files) > 1:
         why = f"its slices are spread over {len(series.files)} multi-frame files"
         raise _refused(series, why, "export it as one file, or give it as NIfTI")
-    _write_in_order(series, order, folder / "frames")
+    order = [frame.index for frame in series.frames if frame.index is not None]
+    try:
+        _write_in_order(series.files[0], order, folder / "frames")
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
+        if np.abs(np.diff(order)).max() > 1:
+            why = f"its frames are out of order and cannot be read ({error})"
+            raise _refused(series, why, "export it uncompressed") from None
+        (folder / "frames").unlink(missing_ok=True)
+        (folder / "frames").symlink_to(series.files[0].resolve())
 
 
-def _write_in_order(series: Series, order: Sequence[int], path: Path) -> None:
+def _write_in_order(source: Path, order: Sequence[int], path: Path) -> None:
     """Write a multi-frame file with only the frames of ``order``, in it.
 
     dcm2niix trusts the dimension indices of frames; where they are wrong, slices are misplaced. A
-    compression that pydicom lacks is left to dcm2niix if the frames lie in order.
+    compression that pydicom lacks is left to dcm2niix, if the frames lie in order.
     """
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian
 
-    read = dcmread(series.files[0])
-    groups = read.PerFrameFunctionalGroupsSequence
-    try:
-        pixels = read.pixel_array
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
-        if list(order) in (list(range(len(groups))), list(range(len(groups)))[::-1]):
-            path.symlink_to(series.files[0].resolve())
-            return
-        why = f"its frames are out of order and cannot be read ({error})"
-        raise _refused(series, why, "export it uncompressed") from None
-    read.PixelData = np.ascontiguousarray(pixels[list(order)]).tobytes()
-    read["PixelData"].VR = "OW"
-    read.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    read.NumberOfFrames = len(order)
-    read.PerFrameFunctionalGroupsSequence = [groups[n] for n in order]
-    for place, group in enumerate(read.PerFrameFunctionalGroupsSequence, 1):
-        for content in group.get("FrameContentSequence") or ():
-            content.InStackPositionNumber = place
-            content.DimensionIndexValues = [1, place]
-    read.save_as(path, enforce_file_format=True)
+    with tolerant():
+        read = dcmread(source)
+        groups = read.PerFrameFunctionalGroupsSequence
+        read.PixelData = np.ascontiguousarray(read.pixel_array[list(order)]).tobytes()
+        read["PixelData"].VR = "OW"
+        read.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        read.NumberOfFrames = len(order)
+        read.PerFrameFunctionalGroupsSequence = [groups[n] for n in order]
+        for place, group in enumerate(read.PerFrameFunctionalGroupsSequence, 1):
+            for content in group.get("FrameContentSequence") or ():
+                content.InStackPositionNumber = place
+                content.DimensionIndexValues = [1, place]
+        read.save_as(path, enforce_file_format=True)
 
 
 def _check_geometry(series: Series, path: Path, expected: Affine) -> None:

@@ -11,7 +11,6 @@ machine learning model outputs in pathology and radiology", J Digit Imaging 2022
 (doi:10.1007/s10278-022-00683-y).
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.types import Labels
 from hale.io.dicom_convert import LPS_TO_RAS
+from hale.io.dicom_files import tolerant
 from hale.io.dicom_headers import Frame, read_header
 from hale.io.dicom_series import ASTRAY
 
@@ -69,29 +69,32 @@ def write_segmentation(
     if [lesion.label for lesion in lesions] != [*range(1, len(lesions) + 1)]:
         msg = f"lesions are numbered {[lesion.label for lesion in lesions]}, not from 1"
         raise ValueError(msg)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of highdicom and pydicom about the scanner's own values
-        sources = _sources(source_files)
-        planes = _planes(labels, grid, _slices(source_files), path)
-        segmentation = Segmentation(
-            source_images=sources,
-            pixel_array=planes,
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=_segments(lesions, software_version),
-            series_instance_uid=UID(),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=UID(),
-            instance_number=1,
-            manufacturer="hale",
-            manufacturer_model_name="hale",
-            software_versions=software_version,
-            device_serial_number="none",
-            content_label="LESIONS",
-            content_description="Research use only, not for diagnosis",
-            omit_empty_frames=bool(planes.any()),
-            series_description=f"hale lesion candidates ({len(lesions)})",
-        )
-        segmentation.save_as(path)
+    sources = _sources(source_files)
+    planes = _planes(labels, grid, _slices(source_files), path)
+    try:
+        with tolerant():
+            segmentation = Segmentation(
+                source_images=sources,
+                pixel_array=planes,
+                segmentation_type=SegmentationTypeValues.BINARY,
+                segment_descriptions=_segments(lesions, software_version),
+                series_instance_uid=UID(),
+                series_number=SERIES_NUMBER,
+                sop_instance_uid=UID(),
+                instance_number=1,
+                manufacturer="hale",
+                manufacturer_model_name="hale",
+                software_versions=software_version,
+                device_serial_number="none",
+                content_label="LESIONS",
+                content_description="Research use only, not for diagnosis",
+                omit_empty_frames=bool(planes.any()),
+                series_description=f"hale lesion candidates ({len(lesions)})",
+            )
+            segmentation.save_as(path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # of odd source headers
+        why = f"no segmentation can refer to this series ({error})"
+        raise Refused(str(source_files[0]), why, "use the NIfTI mask") from error
 
 
 def _segments(lesions: Sequence[Lesion], version: str) -> "list[SegmentDescription]":
@@ -139,9 +142,7 @@ def _sources(files: Sequence[Path]) -> "list[Dataset]":
     """
     from pydicom import dcmread
 
-    sources: list[Dataset] = [
-        dcmread(file, stop_before_pixels=True, force=True) for file in files
-    ]
+    sources: list[Dataset] = [dcmread(file, stop_before_pixels=True, force=True) for file in files]
     first = sources[0]
     if not first.get("FrameOfReferenceUID"):
         why = "names no frame of reference, to which a segmentation must refer"

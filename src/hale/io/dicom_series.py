@@ -11,7 +11,8 @@ import numpy as np
 from hale.core.errors import Refused
 from hale.core.scan import Contrast
 from hale.io.dicom_contrast import contradiction, recognise
-from hale.io.dicom_headers import Frame, Header, files_within, looks_like_dicom, read_header
+from hale.io.dicom_files import files_within, looks_like_dicom
+from hale.io.dicom_headers import Frame, Header, read_header
 
 MIN_SLICES = 10
 """Fewer do not cover a brain: 120 mm in the thickest slices that are in use."""
@@ -230,11 +231,15 @@ def _misplaced(frames: Sequence[Frame]) -> list[str]:
     if len(uneven):
         widest = int(gaps.argmax())
         what = "a slice is missing" if gaps[widest] > 1.5 * usual else "its slices are uneven"
-        where = f"{gaps[widest]:.1f} mm after slice {widest + 1} of {len(frames)}"
-        problems.append(f"{what}: {where}, {usual:.1f} mm elsewhere")
+        where = f"between {_called(frames[widest])} and {_called(frames[widest + 1])}"
+        problems.append(f"{what}: {gaps[widest]:.1f} mm {where}, {usual:.1f} mm elsewhere")
     if sheared(frames):
         problems.append("its slices are sheared (a tilted gantry)")
     return problems
+
+
+def _called(frame: Frame) -> str:
+    return frame.path.name if frame.index is None else f"frame {frame.index + 1}"
 
 
 def _normal(frame: Frame) -> np.ndarray | None:
