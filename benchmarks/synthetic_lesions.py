@@ -22,7 +22,8 @@ from hale.calibration import flagged_range
 from hale.core.anomaly import AnomalyMap
 from hale.core.scan import Scan, Split
 from hale.core.types import Map, Mask
-from hale.data.cohort import of_split, read_cohort
+from hale.data.bids import read_bids
+from hale.data.cohort import of_split
 from hale.data.lesions import TABLE, LesionSpec, plant
 from hale.io.cache import Cache
 from hale.metrics.bootstrap import bootstrap_mean
@@ -102,7 +103,7 @@ def run(
     workshop = Workshop(
         settings=model.recipe.prep, space=model.space, cache=Cache(cache), workers=default_workers()
     )
-    tests = of_split(read_cohort(data, model.space.slots[0]), Split.TEST)
+    tests = of_split(read_bids(data, model.space.slots), Split.TEST)
     prepared, failed = workshop.prepare_all(tests, "test scans")
     assert not failed, failed
     scans = [item.scan for item in prepared]

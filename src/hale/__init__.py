@@ -10,9 +10,10 @@ The three jobs of the command line, in Python::
 Importing is light: torch and the rest load when a job is called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,33 +73,38 @@ def load(folder: str | Path, *, device: str = "cpu") -> "hale.pipeline.model.Mod
 
 def detect(
     model: "hale.pipeline.model.Model",
-    scan: str | Path,
+    scan: str | Path | Mapping[str, str | Path],
     out: str | Path | None = None,
     *,
     brain: str | Path | None = None,
     cache: str | Path | None = None,
+    insist: bool = False,
 ) -> "hale.core.detection.Detection":
     """Show where a scan departs from healthy brains; arrays are on the scan's grid, RAS+.
 
     Args:
         model: From `fit` or `load`.
-        scan: An image file.
+        scan: An image file, a subject's, session's or DICOM folder, or an exam's files by contrast,
+            such as ``{"T1w": "a.nii.gz", "FLAIR": "b.nii.gz"}``.
         out: Folder for the files that `hale detect` writes, empty or none yet; None writes nothing.
         brain: Brain mask on the scan's grid; skips extraction.
         cache: Folder that keeps prepared stages; None keeps nothing.
+        insist: Go on where contrast or quality control refuse; the detection says so.
 
     Raises:
         Refused: The scan cannot be read or prepared, or ``out`` holds something.
     """
-    from hale.data.cohort import entry_of
     from hale.io.cache import Cache
     from hale.pipeline.detect import detect as run
+    from hale.pipeline.exams import asked_for, only_exam
     from hale.pipeline.prepare import read_entry
     from hale.pipeline.write import write_detection
 
     place = None if out is None else _empty(out)
-    raw = read_entry(entry_of(Path(scan), model.space.slots[0][0]), brain=_path(brain))
-    detection = run(model, raw, Cache(_path(cache)))
+    with TemporaryDirectory(prefix="hale-") as scratch:
+        entry = only_exam(asked_for(scan), model.space.slots, Path(scratch))
+        raw = read_entry(entry, brain=_path(brain))
+    detection = run(model, raw, Cache(_path(cache)), insist=insist)
     if place is not None:
         write_detection(detection, raw.source.stored, place)
     return detection

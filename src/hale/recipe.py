@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -80,17 +81,25 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise Refused(str(path), f"cannot be read ({error})", "give a TOML file") from None
     except tomllib.TOMLDecodeError as error:
         raise Refused(str(path), f"is not TOML ({error})", "mend that line") from None
-    for override in overrides:
-        _override(table, override)
-    return build_recipe(table, where=str(path))
+    return build_recipe(table, overrides=overrides, where=str(path))
 
 
-def build_recipe(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+def build_recipe(
+    table: Mapping[str, Any], *, overrides: Sequence[str] = (), where: str = "recipe"
+) -> Recipe:
     """Check a recipe given as nested dictionaries.
 
     Raises:
         Refused: Names the unknown key or the value that cannot be.
     """
+    settled = deepcopy(dict(table))
+    for override in overrides:
+        _override(settled, override)
+    return _built(settled, where)
+
+
+def _built(table: Mapping[str, Any], where: str) -> Recipe:
+    """Check a recipe whose overrides are in place."""
     known = {*SECTIONS, "method", "seed"}
     for key, values in table.items():
         if key not in known:

@@ -96,15 +96,15 @@ def test_a_side_car_names_the_scanner(tmp_path):
     nib.save(stored_as("RAS"), tmp_path / "a_T1w.nii.gz")
     path = tmp_path / "a_T1w.json"
     path.write_text('{"Manufacturer": "Acme", "MagneticFieldStrength": 3}')
-    assert read_raw(tmp_path / "a_T1w.nii.gz", Contrast.T1W).source.scanner == "Acme 3"
+    assert read_raw({Contrast.T1W: tmp_path / "a_T1w.nii.gz"}).source.scanner == "Acme 3"
     path.write_text("{}")
-    assert read_raw(tmp_path / "a_T1w.nii.gz", Contrast.T1W).source.scanner is None
+    assert read_raw({Contrast.T1W: tmp_path / "a_T1w.nii.gz"}).source.scanner is None
     path.write_text("{")
     with pytest.raises(Refused, match="is no JSON"):
-        read_raw(tmp_path / "a_T1w.nii.gz", Contrast.T1W)
+        read_raw({Contrast.T1W: tmp_path / "a_T1w.nii.gz"})
     path.write_text("7")
     with pytest.raises(Refused, match="is no JSON table"):
-        read_raw(tmp_path / "a_T1w.nii.gz", Contrast.T1W)
+        read_raw({Contrast.T1W: tmp_path / "a_T1w.nii.gz"})
 
 
 def test_sform_and_qform_of_two_spaces_may_lie_apart_but_not_turned(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from hale.core.grid import Grid
 from hale.core.method import Training
 from hale.core.scan import Contrast, Scan, Space, Split
-from hale.data.cohort import of_split, read_cohort
+from hale.data.bids import read_bids
+from hale.data.cohort import of_split
 from hale.data.references import read_mask
 from hale.io.cache import Cache
 from hale.methods.intensity import SIGN, Intensity, Transform
@@ -57,7 +58,7 @@ def test_one_grey_value_is_nowhere_abnormal():
 def test_stroke_slices_score_0_49(shared_data):
     """94 FLAIR slices, all brain voxels pooled: 0.49 ± 0.01 AUPRC, whatever method is beside it."""
     recipe = read_recipe(bundled()["intensity-flair-slice"])
-    tests = of_split(read_cohort(shared_data / "soop", recipe.prep.slots[0]), Split.TEST)
+    tests = of_split(read_bids(shared_data / "soop", recipe.prep.slots), Split.TEST)
     space = space_of(recipe.prep, read_entry(tests[0]))
     detector = recipe.method.fit(Training(space=space), FabricRun(device="cpu"))
     found, truth = [], []

@@ -30,7 +30,7 @@ def visits(people: int, each: int, space, tmp_path) -> tuple[list[Prepared], lis
             scan = Scan(id=name, space=space, image=image, brain=brain)
             prepared.append(Prepared(scan=scan, trace=trace()))
             path = tmp_path / f"{name}_T1w.nii.gz"
-            entry = Entry(id=name, person=name[:6], path=path, contrast=Contrast.T1W)
+            entry = Entry(id=name, person=name[:6], files={Contrast.T1W: path})
             entries.append(entry)
     return prepared, entries
 

@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hale.core.scan import Contrast, Space
-from hale.data.cohort import Entry, read_cohort
+from hale.core.scan import Contrast
+from hale.data.bids import read_bids
+from hale.data.cohort import Entry
 from hale.data.phantom import write_cohort
 from hale.io.cache import Cache
 from hale.pipeline.prepare import Failure, Workshop
+from hale.prep.chain import space_of
 from hale.prep.settings import Preparation
 
 SETTINGS = Preparation(spacing_mm=4.0, shape=(48, 48, 40), bias=False)
-SPACE = Space(slots=SETTINGS.slots, grid=SETTINGS.grid)
+SPACE = space_of(SETTINGS)
 
 PARENT = """
 import multiprocessing, time
@@ -41,7 +43,7 @@ def entries(tmp_path_factory) -> list[Entry]:
     write_cohort(folder, fit=0, standardise=0, calibrate=2, healthy=0, lesions=0, seed=5)
     (folder / "sub-000" / "anat").mkdir(parents=True)
     (folder / "sub-000" / "anat" / "sub-000_T1w.nii.gz").write_bytes(b"")
-    return read_cohort(folder, (Contrast.T1W,))
+    return read_bids(folder, ((Contrast.T1W,),))
 
 
 def test_two_processes_do_what_one_does_in_the_order_given(entries):

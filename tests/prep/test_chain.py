@@ -128,7 +128,7 @@ def test_noise_in_the_air_two_pieces_and_a_child_of_300_ml_are_not_extracted(sub
     ],
 )
 def test_real_scans_are_told_apart(name, extracted, shared_data):
-    volume = read_raw(shared_data / name, Contrast.T1W).volumes[Contrast.T1W]
+    volume = read_raw({Contrast.T1W: shared_data / name}).reference
     assert (already_extracted(volume) is not None) == extracted
 
 
@@ -218,7 +218,7 @@ def test_preparation_repeats_to_the_bit_and_comes_back(subject, cache):
 
 
 def test_a_scan_of_another_contrast_is_refused_by_name(subject, cache):
-    space = Space(slots=((Contrast.FLAIR, Contrast.T2W),), grid=COARSE.grid)
+    space = Space(slots=((Contrast.FLAIR, Contrast.T2W),), grid=space_of(COARSE).grid)
     with pytest.raises(Refused, match="is T1w, the model takes FLAIR/T2w"):
         prepare(raw(subject.scan), COARSE, cache, space)
 
@@ -236,7 +236,7 @@ def test_a_scan_on_the_models_grid_is_only_normalised(subject):
     empty = Volume(values=0 * subject.scan.values, grid=subject.scan.grid)
     with pytest.raises(Refused, match="every voxel is 0"):
         prepare(raw(empty), settings, Cache(), space)
-    with pytest.raises(Refused, match="needs a scan that says where"):
+    with pytest.raises(Refused, match="needs a scan; give --data"):
         space_of(settings)
 
 
@@ -247,10 +247,9 @@ def test_nan_in_a_whole_head_is_refused_at_the_cortex_and_repaired_in_the_air(
     settings = replace(COARSE, bias=True)
     space = space_of(settings)
     path: Path = shared_data / "ixi/sub-IXI012/anat/sub-IXI012_T1w.nii.gz"
-    volume = read_raw(path, Contrast.T1W).volumes[Contrast.T1W]
-    known = read_raw(
-        path, Contrast.T1W, brain=next(path.parent.glob("*desc-brain_mask.nii.gz"))
-    ).brain
+    volume = read_raw({Contrast.T1W: path}).reference
+    mask = next(path.parent.glob("*desc-brain_mask.nii.gz"))
+    known = read_raw({Contrast.T1W: path}, brain=mask).brain
     at = np.argwhere(known)
     top = at[at[:, 2].argmax()]
     holed = volume.values.copy()

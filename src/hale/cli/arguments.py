@@ -9,6 +9,7 @@ import typer
 
 from hale.core.errors import Refused
 from hale.core.method import Device, Precision
+from hale.core.scan import Contrast
 
 RESUME = "--resume"
 LATEST = "latest"
@@ -24,6 +25,21 @@ PrecisionOption = Annotated[
 WorkersOption = Annotated[
     int, typer.Option(help="Processes that prepare scans; 0: one per core.", min=0)
 ]
+SettingOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a setting, e.g. --set method.lr=1e-3. Repeatable."),
+]
+SeriesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="DICOM series of a contrast by number or words, e.g. FLAIR=5. Repeatable.",
+        metavar="CONTRAST=SERIES",
+    ),
+]
+EntityOption = Annotated[
+    list[str] | None,
+    typer.Option(help="BIDS entity that settles a choice, e.g. acq-mprage. Repeatable."),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -38,6 +54,18 @@ def with_optional_values(arguments: Sequence[str]) -> list[str]:
         if argument == RESUME and not (following and following[0].isdigit()):
             given[index] = f"{RESUME}={LATEST}"
     return given
+
+
+def chosen_series(options: Iterable[str] | None) -> dict[Contrast, str]:
+    """Return the series of each contrast, from options such as ``FLAIR=5``."""
+    chosen: dict[Contrast, str] = {}
+    for option in options or ():
+        contrast, equals, series = option.partition("=")
+        if not equals or contrast not in set(Contrast) or not series:
+            remedy = f"write CONTRAST=NUMBER, with one of {', '.join(Contrast)}"
+            raise Refused(f"--series {option}", "is not CONTRAST=SERIES", remedy)
+        chosen[Contrast(contrast)] = series
+    return chosen
 
 
 def refuse_full_folder(out: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:

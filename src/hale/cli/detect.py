@@ -1,8 +1,8 @@
 """`hale detect`."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,10 +10,14 @@ from hale.cli.arguments import (
     DEFAULT_CACHE,
     CacheOption,
     DeviceOption,
+    EntityOption,
     JsonOption,
     OverwriteOption,
     PrecisionOption,
+    SeriesOption,
+    SettingOption,
     WorkersOption,
+    chosen_series,
     refuse_full_folder,
     refuse_to_replace,
     worker_count,
@@ -22,26 +26,57 @@ from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
 from hale.core.errors import Refused
 from hale.core.method import Device, Precision
-from hale.core.scan import Split
+from hale.core.scan import Contrast, Split
 
 if TYPE_CHECKING:
     from hale.data.cohort import Entry
     from hale.pipeline.cohort import CohortResult, Job
+    from hale.pipeline.exams import Asked
+    from hale.recipe import Recipe
 
 FINISHED_WITH_FAILURES = 3
 
 
+def _file(contrast: Contrast) -> Any:
+    """Return the option that names the file of a contrast."""
+    help_ = f"The exam's {contrast} file."
+    return typer.Option(f"--{contrast.lower()}", help=help_, metavar="FILE")
+
+
 def command(
-    scans: Annotated[list[Path], typer.Argument(help="A scan; or folders of them, a cohort.")],
-    model: Annotated[Path, typer.Option(help="A model's folder, from `hale fit`.")],
     out: Annotated[Path, typer.Option(help="Folder for the results, to be made.")],
+    scans: Annotated[
+        list[Path] | None,
+        typer.Argument(help="A scan; a subject's, session's or DICOM folder; or a cohort."),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="A model's folder, from `hale fit`.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="Instead of a model: a method for single scans, or its recipe."),
+    ] = None,
+    t1w: Annotated[Path | None, _file(Contrast.T1W)] = None,
+    t2w: Annotated[Path | None, _file(Contrast.T2W)] = None,
+    flair: Annotated[Path | None, _file(Contrast.FLAIR)] = None,
+    pdw: Annotated[Path | None, _file(Contrast.PDW)] = None,
+    t1w_ce: Annotated[Path | None, _file(Contrast.T1W_CE)] = None,
+    ct: Annotated[Path | None, _file(Contrast.CT)] = None,
+    contrast: Annotated[
+        Contrast | None, typer.Option(help="Of SCANS whose names do not say it.")
+    ] = None,
+    series: SeriesOption = None,
+    entity: EntityOption = None,
     brain_mask: Annotated[
         Path | None, typer.Option(help="Brain mask on the scan's grid; skips extraction.")
     ] = None,
+    insist: Annotated[
+        bool,
+        typer.Option("--insist", help="Go on where contrast or quality control refuse; they say."),
+    ] = False,
     report: Annotated[bool, typer.Option(help="Draw report.html.")] = True,
     split: Annotated[
         Split | None, typer.Option(help="Of folders, only this split of participants.tsv.")
     ] = None,
+    setting: SettingOption = None,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
     workers: WorkersOption = 0,
@@ -53,55 +88,82 @@ def command(
 
     A scan may be a whole head or brain-extracted, in any orientation. OUT then holds, on the
     scan's own grid, anomaly, pvalue, mask, brain and pseudo_healthy (.nii.gz), lesions.tsv,
-    detection.json and report.html. For folders there is one folder a scan, and cohort.tsv; the
-    same command goes on where it was stopped.
+    detection.json and report.html. For a cohort there is one folder an exam, and cohort.tsv; the
+    same command goes on where it was stopped. From DICOM there is mask.dcm (SEG) too.
 
     Examples:
       hale detect scan.nii.gz --model models/atlas-t1 --out result/
 
+      hale detect --t1w a.nii.gz --flair b.nii.gz --model models/both --out result/
+
+      hale detect dicom/ --series T1w=4 --model models/atlas-t1 --out result/
+
+      hale detect head.nii.gz --contrast CT --method intensity --out result/
+
       hale detect patients/ --model models/atlas-t1 --out results/
     """
     from hale.io.cache import Cache
-    from hale.pipeline.cohort import Job, run_cohort
+    from hale.pipeline.cohort import Job
+    from hale.pipeline.exams import Asked, entries_of
 
+    files = (t1w, t2w, flair, pdw, t1w_ce, ct)
+    asked = Asked(
+        paths=scans or (),
+        named={c: path for c, path in zip(Contrast, files, strict=True) if path is not None},
+        contrast=contrast,
+        series=chosen_series(series),
+        entities=entity or (),
+        split=split,
+    )
     job = Job(
-        model_folder=model,
         out=out,
+        model_folder=model,
+        recipe=_recipe(model, method, setting, asked),
         cache=Cache(cache.expanduser()),
         device=device,
         precision=precision,
         report=report,
+        insist=insist,
     )
-    if len(scans) == 1 and not scans[0].is_dir():
-        refuse_full_folder(out, overwrite=overwrite, inputs=[scans[0], model])
-        _detect_one(job, scans[0], brain_mask, json=json)
-        return
-    if brain_mask is not None:
-        raise Refused("--brain-mask", "goes with one scan", "give one scan, or leave it out")
-    refuse_to_replace(out, [*scans, model])
-    with Bars() as bars:
-        result = run_cohort(
-            job,
-            _entries(job, scans, split),
-            workers=worker_count(workers),
-            overwrite=overwrite,
-            progress=bars,
-        )
-    _tell_cohort(result, out, json=json)
-    if result.failures:
-        raise typer.Exit(FINISHED_WITH_FAILURES)
+    inputs = [*asked.paths, *asked.named.values(), *([model] if model else [])]
+    with TemporaryDirectory(prefix="hale-") as scratch:
+        entries, single = entries_of(asked, job.slots, Path(scratch))
+        if single:
+            refuse_full_folder(out, overwrite=overwrite, inputs=inputs)
+            _detect_one(job, entries[0], brain_mask, json=json)
+            return
+        if brain_mask is not None:
+            raise Refused("--brain-mask", "goes with one scan", "give one scan, or leave it out")
+        refuse_to_replace(out, inputs)
+        _detect_all(job, entries, worker_count(workers), overwrite=overwrite, json=json)
 
 
-def _detect_one(job: "Job", path: Path, brain_mask: Path | None, *, json: bool) -> None:
-    from hale.data.cohort import entry_of
+def _recipe(
+    model: Path | None, method: str | None, settings: list[str] | None, asked: "Asked"
+) -> "Recipe | None":
+    """Return the recipe of a single-scan method, None where a model is given."""
+    if (model is None) == (method is None):
+        why = "are both given" if model else "are both missing"
+        raise Refused("--model and --method", why, "give one of them")
+    if method is None:
+        if settings:
+            raise Refused("--set", "goes with --method", "a model's settings are its recipe's")
+        return None
+    from hale.data.bids import contrast_of
+    from hale.pipeline.single import single_scan_recipe
+
+    said = [*asked.named, *(contrast_of(path) for path in asked.paths)]
+    contrast = asked.contrast or next((c for c in said if c is not None), Contrast.T1W)
+    return single_scan_recipe(method, contrast, settings or ())
+
+
+def _detect_one(job: "Job", entry: "Entry", brain_mask: Path | None, *, json: bool) -> None:
     from hale.pipeline.detect import detect
-    from hale.pipeline.model import load_model
     from hale.pipeline.prepare import read_entry
     from hale.pipeline.write import as_json, write_detection
 
-    model = load_model(job.model_folder, device=job.device, precision=job.precision)
-    raw = read_entry(entry_of(path, model.space.slots[0][0]), brain=brain_mask)
-    detection = detect(model, raw, job.cache)
+    raw = read_entry(entry, brain=brain_mask)
+    detection = detect(job.model(raw), raw, job.cache, insist=job.insist)
     write_detection(detection, raw.source.stored, job.out, report=job.report)
     if json:
         print_json(as_json(detection))
@@ -115,21 +177,16 @@ def _detect_one(job: "Job", path: Path, brain_mask: Path | None, *, json: bool) 
     say(str(job.out / "report.html") if job.report else str(job.out))
 
 
-def _entries(job: "Job", scans: Sequence[Path], split: Split | None) -> "list[Entry]":
-    """Return the scans of files and folders, each id once."""
-    from hale.data.cohort import entry_of, of_split, read_cohort, refuse_repeated_ids
-    from hale.pipeline.model import load_model
+def _detect_all(
+    job: "Job", entries: "list[Entry]", workers: int, *, overwrite: bool, json: bool
+) -> None:
+    from hale.pipeline.cohort import run_cohort
 
-    slot = load_model(job.model_folder).space.slots[0]
-    entries: list[Entry] = []
-    for path in scans:
-        entries += read_cohort(path, slot) if path.is_dir() else [entry_of(path, slot[0])]
-    if split is not None:
-        entries = of_split(entries, split)
-        if not entries:
-            raise Refused(f"--split {split}", "no scan has it", "leave it out, or see the table")
-    refuse_repeated_ids(entries)
-    return entries
+    with Bars() as bars:
+        result = run_cohort(job, entries, workers=workers, overwrite=overwrite, progress=bars)
+    _tell_cohort(result, job.out, json=json)
+    if result.failures:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
 def _tell_cohort(result: "CohortResult", out: Path, *, json: bool) -> None:

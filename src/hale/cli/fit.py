@@ -13,6 +13,7 @@ from hale.cli.arguments import (
     JsonOption,
     OverwriteOption,
     PrecisionOption,
+    SettingOption,
     WorkersOption,
     refuse_full_folder,
     worker_count,
@@ -27,10 +28,7 @@ def command(
     recipe: Annotated[str, typer.Argument(help="A TOML file, or a bundled recipe's name.")],
     data: Annotated[Path, typer.Option(help="Folder of healthy scans.")],
     out: Annotated[Path, typer.Option(help="The model's folder, to be made.")],
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting, e.g. --set method.lr=1e-3. Repeatable."),
-    ] = None,
+    setting: SettingOption = None,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
     budget: Annotated[

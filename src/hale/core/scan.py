@@ -22,6 +22,11 @@ class Contrast(StrEnum):
     CT = "CT"
 
 
+Slots = tuple[tuple[Contrast, ...], ...]
+"""One per input channel: the contrasts that it accepts. The first channel is the reference, which
+is registered to the template, and on whose grid results are written."""
+
+
 class Split(StrEnum):
     """What a scan is used for; each person belongs to one."""
 
@@ -35,8 +40,7 @@ class Split(StrEnum):
 class Space:
     """What a model is bound to: which contrasts, on which grid."""
 
-    slots: tuple[tuple[Contrast, ...], ...]
-    """One per input channel: the contrasts that it accepts."""
+    slots: Slots
     grid: Grid
 
     def accepts(self, contrasts: tuple[Contrast, ...]) -> bool:
@@ -78,7 +82,7 @@ class Source:
     """Where a raw scan came from, and what reading it had to repair."""
 
     stored: Stored | None = None
-    """Of the first volume; None for a scan that came from no file."""
+    """Of the reference; None for a scan that came from no file."""
     files: tuple[str, ...] = ()
     sha256: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -95,9 +99,15 @@ class RawScan:
 
     id: str
     volumes: Mapping[Contrast, Volume]
+    """In the order of the model's channels; the first is the reference contrast."""
     brain: Mask | None = None
-    """A brain mask on the grid of the first volume, when the user gives one."""
+    """A brain mask on the grid of the reference, when the user gives one."""
     source: Source = field(default_factory=Source)
+
+    @property
+    def reference(self) -> Volume:
+        """Return the volume of the reference contrast: results lie on its grid."""
+        return next(iter(self.volumes.values()))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

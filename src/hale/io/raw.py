@@ -1,6 +1,7 @@
 """From files to a raw scan."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,44 +9,52 @@ from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.scan import Contrast, RawScan, Source
 from hale.core.types import Mask
-from hale.io.nifti import read_volume, stem
+from hale.io.nifti import ReadVolume, read_volume, stem
 
 
 def read_raw(
-    path: Path,
-    contrast: Contrast,
+    files: Mapping[Contrast, Path],
     *,
     name: str | None = None,
     brain: Path | None = None,
     age: float | None = None,
+    notes: tuple[str, ...] = (),
 ) -> RawScan:
-    """Read one scan.
+    """Read one exam.
 
     Args:
-        path: The image.
-        contrast: What it is.
-        name: Its id; the file's stem if None.
-        brain: A brain mask on the same grid.
+        files: The image of each contrast, the reference first.
+        name: Its id; the stem of the reference's file if None.
+        brain: A brain mask on the grid of the reference.
         age: Years, if known.
+        notes: What was decided before, a sentence each.
 
     Raises:
-        Refused: The image cannot be read, or the mask does not fit it.
+        Refused: An image cannot be read, or the mask does not fit the reference.
     """
-    read = read_volume(path)
+    read = {contrast: read_volume(path) for contrast, path in files.items()}
+    first, path = next(iter(read.values())), next(iter(files.values()))
     source = Source(
-        stored=read.stored,
-        files=(path.name,),
-        sha256=(read.sha256,),
-        notes=read.notes,
+        stored=first.stored,
+        files=tuple(file.name for file in files.values()),
+        sha256=tuple(volume.sha256 for volume in read.values()),
+        notes=(*notes, *_notes(read)),
         age=age,
         scanner=_scanner(path.with_name(f"{stem(path)}.json")),
     )
     return RawScan(
         id=name if name is not None else stem(path),
-        volumes={contrast: read.volume},
-        brain=None if brain is None else _read_brain(brain, read.volume.grid, path),
+        volumes={contrast: volume.volume for contrast, volume in read.items()},
+        brain=None if brain is None else _read_brain(brain, first.volume.grid, path),
         source=source,
     )
+
+
+def _notes(read: Mapping[Contrast, ReadVolume]) -> Iterator[str]:
+    """Yield what reading had to repair, saying where if there is more than one place."""
+    for contrast, volume in read.items():
+        for note in volume.notes:
+            yield note if len(read) == 1 else f"{contrast}: {note}"
 
 
 def _read_brain(path: Path, grid: Grid, scan: Path) -> Mask:

@@ -11,6 +11,7 @@ import numpy as np
 from annotated_types import Ge
 
 from hale.core.anomaly import AnomalyMap
+from hale.core.errors import Refused
 from hale.core.grid import resample, resample_mask
 from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
 from hale.core.scan import Scan, Space
@@ -18,6 +19,7 @@ from hale.post.smooth import smoothed
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 """Left to right through x = 0, the midsagittal plane of template space."""
+MAX_OFF_MIDDLE_MM = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,17 @@ class Asymmetry:
     def restore(self, state: State, space: Space) -> "AsymmetryDetector":
         """Return the detector."""
         refuse_foreign_state(state, {})
+        _refuse_lopsided(space)
         return AsymmetryDetector(smooth_mm=self.smooth_mm)
+
+
+def _refuse_lopsided(space: Space) -> None:
+    """Refuse a grid whose middle is not x = 0: a scan that is not in template space."""
+    grid = space.grid
+    corners = grid.positions(np.array([[0, 0, 0], [n - 1 for n in grid.shape]]))
+    if abs(corners[:, 0].sum()) / 2 > MAX_OFF_MIDDLE_MM:
+        why = f"needs template space: the middle of this grid is {corners[:, 0].mean():.0f} mm off"
+        raise Refused("asymmetry", why, "take --method asymmetry-default, which registers")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from hale.calibration import (
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.scan import Split
-from hale.data.cohort import Entry, of_split, read_cohort, refuse_repeated_content, with_splits
-from hale.io.nifti import file_hash
+from hale.data.bids import read_bids
+from hale.data.cohort import Entry, of_split, refuse_repeated_content, with_splits
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, runs_in, save_model, score, versions
@@ -45,7 +45,7 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         maps[split] = _scored(model, [by_id[e.id] for e in kept[split]], workshop, split)
         if split is Split.CALIBRATE:
             sources = [read_entry(entry).source for entry in kept[split]]
-            contrasts = {str(entry.contrast) for entry in kept[split]}
+            contrasts = {str(c) for entry in kept[split] for c in entry.files}
             domain = domain_of([by_id[e.id].trace for e in kept[split]], sources, contrasts)
     refuse_few(settings, [*kept[Split.STANDARDISE], *kept[Split.CALIBRATE]])
     grid = model.space.grid
@@ -73,7 +73,7 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
     Raises:
         Refused: Fewer scans than alpha needs, or files that the fit has seen.
     """
-    entries = read_cohort(data, model.space.slots[0])
+    entries = read_bids(data, model.space.slots)
     refuse_repeated_content(entries)
     if not any(e.split in (Split.STANDARDISE, Split.CALIBRATE) for e in entries):
         entries = with_splits([replace(e, split=None) for e in entries], SITE_SHARES)
@@ -105,8 +105,9 @@ def persons(entries: Sequence[Entry], split: Split) -> int:
 
 def _refuse_seen(model: Model, data: Path, entries: Sequence[Entry]) -> None:
     """Refuse files that the fit has learnt from, whatever they are called now."""
-    seen = set(model.provenance.get("fit", {}).get("sha256", {}).values())
-    known = [entry.id for entry in entries if file_hash(entry.path) in seen]
+    fitted = model.provenance.get("fit", {}).get("sha256", {})
+    seen = {sha256 for files in fitted.values() for sha256 in files}
+    known = [entry.id for entry in entries if seen.intersection(entry.sha256)]
     if known:
         why = f"the model was fitted on {len(known)} of its scans ({known[0]}, ...)"
         raise Refused(str(data), why, "give healthy scans that it has not seen")

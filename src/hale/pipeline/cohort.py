@@ -13,13 +13,15 @@ from typing import Any
 
 from hale.core.errors import Refused
 from hale.core.method import Precision
+from hale.core.scan import RawScan, Slots
 from hale.data.cohort import Entry
 from hale.io.cache import Cache
-from hale.io.nifti import file_hash
 from hale.pipeline.detect import detect
 from hale.pipeline.model import Model, load_model
 from hale.pipeline.prepare import Failure, Progress, pool, read_entry, silent
+from hale.pipeline.single import recipe_hash, single_scan_model
 from hale.pipeline.write import RESULT, write_detection
+from hale.recipe import Recipe
 
 TABLE, MARK = "cohort.tsv", "cohort.json"
 COLUMNS = (
@@ -39,16 +41,42 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """A model on a cohort."""
+    """A model on a cohort, or a method that learns from each scan itself."""
 
-    model_folder: Path
     out: Path
+    model_folder: Path | None = None
+    recipe: Recipe | None = None
+    """Of a single-scan method, where there is no model."""
     cache: Cache
     device: str = "cpu"
     precision: Precision = Precision.AUTO
     report: bool = True
+    insist: bool = False
+    """Whether quality control only warns."""
     sha256: str = ""
     """Of the model; `run_cohort` fills it in."""
+
+    @property
+    def slots(self) -> Slots:
+        """Return what the model takes."""
+        if self.recipe is not None:
+            return self.recipe.prep.slots
+        return self.model().space.slots
+
+    def model(self, raw: RawScan | None = None) -> Model:
+        """Return the fitted model, or with a single-scan method that of ``raw``."""
+        if self.recipe is not None and raw is not None:
+            return single_scan_model(self.recipe, raw)
+        if self.model_folder is None:
+            raise Refused("--model", "is missing", "give --model FOLDER or --method NAME")
+        return _model(self.model_folder, self.sha256, self.device, self.precision)
+
+    def identity(self) -> tuple[str, str]:
+        """Return name and hash of what finds the lesions: results are known by them."""
+        if self.recipe is not None:
+            return self.recipe.method_name, recipe_hash(self.recipe)
+        model = self.model()
+        return model.name, model.sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +104,14 @@ def run_cohort(
     Raises:
         Refused: The output folder holds something else, or cannot be written.
     """
-    model = load_model(job.model_folder)  # refuse before any work
-    _claim(job.out, model, overwrite=overwrite)
-    rows = {e.id: _row(job.out, e.id) for e in entries if _is_done(job, e, model)}
+    name, sha256 = job.identity()  # refuse before any work
+    _claim(job.out, name, sha256, overwrite=overwrite)
+    rows = {e.id: _row(job.out, e.id) for e in entries if _is_done(job, e, sha256)}
     others = [_row(job.out, name) for name in _results_of_others(job.out, entries)]
     todo = [entry for entry in entries if entry.id not in rows]
     reused, failures = len(rows), []
     progress("detecting", reused, len(entries))
-    for entry, failure in _results(replace(job, sha256=model.sha256), todo, workers):
+    for entry, failure in _results(replace(job, sha256=sha256), todo, workers):
         if failure is not None:
             failures.append(failure)
         rows[entry.id] = _row(job.out, entry.id, failure)
@@ -99,8 +127,7 @@ def detect_entry(job: Job, entry: Entry) -> Failure | None:
     """Detect in one scan and write its folder; a pure function of model and scan."""
     try:
         raw = read_entry(entry)
-        model = _model(job.model_folder, job.sha256, job.device, job.precision)
-        detection = detect(model, raw, job.cache)
+        detection = detect(job.model(raw), raw, job.cache, insist=job.insist)
         write_detection(detection, raw.source.stored, job.out / entry.id, report=job.report)
     except Refused as error:
         shutil.rmtree(job.out / entry.id, ignore_errors=True)  # of an earlier file of this id
@@ -130,10 +157,10 @@ def _results(
             yield futures[future], future.result()
 
 
-def _claim(out: Path, model: Model, *, overwrite: bool) -> None:
+def _claim(out: Path, name: str, sha256: str, *, overwrite: bool) -> None:
     """Take the folder for this model; refuse one that holds anything else."""
     mark = out / MARK
-    if _made_with(mark) == model.sha256 and not overwrite:
+    if _made_with(mark) == sha256 and not overwrite:
         return
     try:
         if out.exists() and any(out.iterdir()):
@@ -142,7 +169,7 @@ def _claim(out: Path, model: Model, *, overwrite: bool) -> None:
                 raise Refused(str(out), why, "give another --out, or --overwrite")
             _set_aside(out)
         out.mkdir(parents=True, exist_ok=True)
-        mark.write_text(json.dumps({"model": model.name, "model_sha256": model.sha256}))
+        mark.write_text(json.dumps({"model": name, "model_sha256": sha256}))
     except OSError as error:
         why = f"cannot be used ({error.strerror or error})"
         raise Refused(str(out), why, "give another --out") from None
@@ -170,14 +197,14 @@ def _set_aside(out: Path) -> None:
         out.resolve().replace(_replaced(out))
 
 
-def _is_done(job: Job, entry: Entry, model: Model) -> bool:
+def _is_done(job: Job, entry: Entry, sha256: str) -> bool:
     """Say whether the folder holds the result of this file and this model."""
     try:
         provenance = json.loads((job.out / entry.id / RESULT).read_text(encoding="utf-8"))[
             "provenance"
         ]
         made_by, made_from = provenance["model_sha256"], provenance["input_sha256"]
-        return bool(made_by == model.sha256 and made_from == [file_hash(entry.path)])
+        return bool(made_by == sha256 and made_from == entry.sha256)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

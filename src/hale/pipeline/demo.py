@@ -7,7 +7,8 @@ from rich.table import Table
 
 from hale.calibration import flagged_range
 from hale.core.scan import Split
-from hale.data.cohort import of_split, read_cohort
+from hale.data.bids import read_bids
+from hale.data.cohort import of_split
 from hale.data.phantom import write_cohort
 from hale.io.cache import Cache
 from hale.metrics.evaluation import Evaluation, Kind
@@ -61,8 +62,8 @@ def run_demo(out: Path, *, workers: int = 1, progress: Progress = silent) -> Dem
     recipe = read_recipe(bundled()["atlas-default"])
     options = Options(workers=workers, cache=cache, progress=progress)
     fitted = fit(recipe, phantoms, model, options)
-    unseen = of_split(read_cohort(phantoms, recipe.prep.slots[0]), Split.TEST)
-    job = Job(model_folder=model, out=results, cache=cache)
+    unseen = of_split(read_bids(phantoms, recipe.prep.slots), Split.TEST)
+    job = Job(out=results, model_folder=model, cache=cache)
     run_cohort(job, unseen, workers=workers, progress=progress)
     evaluation = evaluate(results, phantoms)
     healthy = sum(row.kind is Kind.HEALTHY for row in evaluation.cases)

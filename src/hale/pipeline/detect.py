@@ -18,20 +18,24 @@ from hale.io.cache import Cache
 from hale.methods import describe
 from hale.pipeline.domain import validity
 from hale.pipeline.model import Model, runs_in, score, summary, versions
-from hale.prep.chain import Prepared, prepare, template_on
-from hale.prep.settings import Mode
+from hale.prep.chain import Prepared, prepare
+from hale.prep.settings import MNI152, Mode
+from hale.prep.template import template_on
 
 REACH = 2.0
 """How far from a component its native voxels may lie, in voxels of the model grid."""
 
 
-def detect(model: Model, raw: RawScan, cache: Cache | None = None) -> Detection:
+def detect(
+    model: Model, raw: RawScan, cache: Cache | None = None, *, insist: bool = False
+) -> Detection:
     """Return what ``model`` finds in one exam, on the exam's grid.
 
     Args:
         model: Fitted; calibrated or not.
         raw: The exam, as `hale.io.raw.read_raw` reads it.
         cache: Where stages of the preparation are kept.
+        insist: Whether to go on where contrast or quality control refuse, saying so.
 
     Raises:
         Refused: The exam cannot be prepared for this model.
@@ -79,7 +83,8 @@ def _calibrated(
     native_z = trace.undo(z)
     mask = native_mask(labels, len(kept), native_z, trace, z0=calibration.settings.z0)
     p = np.where(trace.brain, calibration.p_voxel(native_z), 1).astype(np.float32)
-    mni = model.recipe.prep.mode is Mode.FULL
+    prep = model.recipe.prep
+    mni = prep.mode is Mode.FULL and prep.template_of_reference == MNI152
     return Detection(
         anomaly=native_z,
         pvalue=p,
@@ -202,7 +207,11 @@ def _pseudo_healthy(anomaly: AnomalyMap, trace: Trace) -> Map | None:
 
 def _registration(model: Model, prepared: Prepared) -> dict[str, Any]:
     """Return scan and template on the model grid, if one was laid on the other."""
-    if model.recipe.prep.mode is not Mode.FULL:
+    prep = model.recipe.prep
+    if prep.mode is not Mode.FULL:
         return {}
     grid: Grid = model.space.grid
-    return {"scan": prepared.scan.image[0], "template": template_on(grid)}
+    return {
+        "scan": prepared.scan.image[0],
+        "template": template_on(grid, prep.template_of_reference),
+    }

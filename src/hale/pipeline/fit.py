@@ -10,9 +10,9 @@ from typing import Any
 from hale.core.errors import Refused
 from hale.core.method import Detector, Placed, Precision, Supervision, Training
 from hale.core.scan import Space, Split
-from hale.data.cohort import Entry, of_split, read_cohort, refuse_repeated_content, with_splits
+from hale.data.bids import read_bids
+from hale.data.cohort import Entry, of_split, refuse_repeated_content, with_splits
 from hale.io.cache import key_of
-from hale.io.nifti import file_hash
 from hale.pipeline.calibrate import calibrate, persons, refuse_few
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, placed, save_model, versions
@@ -39,8 +39,11 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
         Refused: Too few scans, nothing to resume, a full disk.
     """
     _refuse_nothing_to_resume(out, options)
-    entries = with_splits(read_cohort(data, recipe.prep.slots[0]), FIT_SHARES)
+    entries = with_splits(read_bids(data, recipe.prep.slots), FIT_SHARES)
     refuse_repeated_content(entries)
+    if recipe.prep.mode is Mode.NATIVE:
+        why = "leaves each scan on its own grid: there is nothing in common to learn"
+        raise Refused("prep.mode = 'native'", why, "use 'full' or 'given'")
     first = read_entry(entries[0]) if recipe.prep.mode is Mode.GIVEN else None
     workshop = options.workshop(recipe.prep, space_of(recipe.prep, first))
     _refuse_small_cohort(recipe, entries)
@@ -59,7 +62,7 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
         "data": data.name,
         "terms": recipe.cohort.terms or _terms(data),
         "scans": [p.scan.id for p in prepared],
-        "sha256": {e.id: file_hash(e.path) for e in fitting},
+        "sha256": {e.id: e.sha256 for e in fitting},
         "failed": {f.id: f.reason for f in failed},
         "seconds": round(time.perf_counter() - begin, 1),
         **told,

@@ -83,7 +83,13 @@ class Workshop:
 
 def read_entry(entry: Entry, *, brain: Path | None = None) -> RawScan:
     """Read the scan of an entry."""
-    return read_raw(entry.path, entry.contrast, name=entry.id, brain=brain, age=entry.age)
+    return read_raw(
+        entry.files,
+        name=entry.id,
+        brain=brain or entry.brain,
+        age=entry.age,
+        notes=entry.notes,
+    )
 
 
 def prepared_or_failure(

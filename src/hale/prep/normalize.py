@@ -23,11 +23,14 @@ def normalised(
         case Normalisation.ROBUST_Z:
             offset = float(np.median(inside))
             scale = 1.4826 * float(np.median(np.abs(inside - offset)))
+        case Normalisation.WINDOW:
+            offset, scale = settings.window[0], settings.window[1] - settings.window[0]
         case _:
             offset, scale = 0.0, 1.0
     if scale <= 0:
         raise Refused(name, "the brain has no contrast (one grey value)", "check the scan")
     unitless = (values - offset) / scale
-    if settings.clip and settings.normalise is Normalisation.PERCENTILE:
+    percentile = settings.normalise is Normalisation.PERCENTILE
+    if settings.normalise is Normalisation.WINDOW or (settings.clip and percentile):
         unitless = unitless.clip(0, 1)
     return np.where(brain, unitless, 0).astype(np.float32), (offset, scale)

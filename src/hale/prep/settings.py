@@ -1,6 +1,6 @@
 """What a recipe decides about preparation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -8,8 +8,9 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from hale.core.grid import Grid
-from hale.core.scan import Contrast
+from hale.core.scan import Contrast, Slots
 
+MNI152 = "mni152"
 SMALLEST = 8
 """Voxels along an axis that a model grid has at least."""
 
@@ -21,6 +22,28 @@ class Mode(StrEnum):
     """A raw or brain-extracted exam anywhere in space: extract, correct, register, resample."""
     GIVEN = "given"
     """Brain-extracted and in the model's space already: only normalise."""
+    NATIVE = "native"
+    """Where the scanner put it, for methods that learn from the scan itself: extract, correct."""
+
+
+class Extraction(StrEnum):
+    """How the brain of a whole head is found. CT: always by thresholds."""
+
+    DEEPBET = "deepbet"
+    """A network for any MR contrast, its weights at hand."""
+    TEMPLATE = "template"
+    """Where the registered template's brain is: coarse, needs no network."""
+    COMMAND = "command"
+    """A program of the user's: ``brain_command``."""
+
+
+class Registration(StrEnum):
+    """How freely the template is moved onto the scan."""
+
+    AFFINE = "affine"
+    """12 degrees of freedom."""
+    DEFORMABLE = "deformable"
+    """Affine, then symmetric normalisation (SyN) by ANTs; needs hale[ants]."""
 
 
 class Normalisation(StrEnum):
@@ -30,6 +53,8 @@ class Normalisation(StrEnum):
     """Linear, ``low`` percentile to 0 and ``high`` percentile to 1."""
     ROBUST_Z = "robust_z"
     """Minus the median, over the robust spread (1.4826 x median absolute deviation)."""
+    WINDOW = "window"
+    """Linear, ``window`` (in the scan's own units: HU for CT) to 0 and 1, limited to them."""
     NONE = "none"
 
 
@@ -37,24 +62,39 @@ class Normalisation(StrEnum):
 class Preparation:
     """Settings of the preparation; the `[prep]` table of a recipe."""
 
-    slots: tuple[tuple[Contrast, ...], ...] = ((Contrast.T1W,),)
-    """One per channel: the contrasts it accepts."""
+    slots: Slots = ((Contrast.T1W,),)
+    """One per channel: the contrasts it accepts. The first channel is registered to the template,
+    the others to it."""
     mode: Mode = Mode.FULL
     """How much of the preparation is left to do."""
     spacing_mm: Annotated[float, Gt(0)] = 2.0
     """Of the model grid, isotropic."""
     shape: tuple[int, int, int] = (96, 96, 80)
     """Of the model grid, voxels."""
-    centre_mm: tuple[float, float, float] = (0.0, -17.0, 5.0)
-    """Middle of the model grid in MNI152: the middle of the template's brain."""
+    centre_mm: tuple[float, float, float] | None = None
+    """Middle of the model grid in the template; left out: the middle of the template's brain."""
+    template: str = MNI152
+    """``mni152``, or the path of a brain-extracted image, background 0."""
+    templates: dict[Contrast, str] = field(default_factory=dict)
+    """Templates of single contrasts, where they differ from ``template``."""
+    registration: Registration = Registration.AFFINE
+    """How freely the template is moved onto the scan."""
+    brain: Extraction = Extraction.DEEPBET
+    """How the brain of a whole head is found, unless a mask is given or it is extracted already."""
+    brain_command: str = ""
+    """With ``{in}`` and ``{out}``, e.g. ``mri_synthstrip -i {in} -m {out}``."""
     bias: bool = True
-    """Correct the bias field (N4)."""
+    """Correct the bias field (N4). Never on CT."""
+    curvature_flow: Annotated[int, Ge(0)] = 0
+    """Iterations of curvature-flow smoothing (time step 0.125) before resampling."""
     normalise: Normalisation = Normalisation.PERCENTILE
     """What becomes of intensities inside the brain."""
     low: Annotated[float, Ge(0), Le(100)] = 1.0
     """Percentile of the brain that becomes 0."""
     high: Annotated[float, Ge(0), Le(100)] = 99.0
     """Percentile of the brain that becomes 1."""
+    window: tuple[float, float] = (0.0, 80.0)
+    """What becomes 0 and 1, in the scan's own units (window only); a brain window in HU."""
     clip: bool = True
     """Limit normalised intensities to [0, 1] (percentile only)."""
     min_overlap: Annotated[float, Ge(0), Le(1)] = 0.85
@@ -71,11 +111,20 @@ class Preparation:
             raise ValueError(f"shape: {given} voxels; give {SMALLEST} or more along each axis")
         if self.low >= self.high:
             raise ValueError(f"low: {self.low:g} is not below high = {self.high:g}")
+        if self.window[0] >= self.window[1]:
+            raise ValueError(f"window: {self.window[0]:g} is not below {self.window[1]:g}")
+        if (self.brain is Extraction.COMMAND) != bool(self.brain_command):
+            raise ValueError("brain_command: goes with brain = 'command', and it with that")
 
     @property
-    def grid(self) -> Grid:
-        """Return the model grid in template space."""
+    def template_of_reference(self) -> str:
+        """Return the template that the reference contrast is registered to."""
+        return self.templates.get(self.slots[0][0], self.template)
+
+    def grid_about(self, middle_mm: np.ndarray) -> Grid:
+        """Return the model grid in template space, about ``centre_mm`` or else ``middle_mm``."""
         affine = np.diag([self.spacing_mm] * 3 + [1.0])
         half = (np.array(self.shape) - 1) / 2 * self.spacing_mm
-        affine[:3, 3] = np.array(self.centre_mm) - half
+        centre = middle_mm if self.centre_mm is None else np.array(self.centre_mm)
+        affine[:3, 3] = centre - half
         return Grid(shape=self.shape, affine=affine)

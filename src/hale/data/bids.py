@@ -1,0 +1,159 @@
+"""Exams in a BIDS-like folder, or in a flat folder of images."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from hale.core.errors import Refused
+from hale.core.scan import Contrast, Slots
+from hale.data.cohort import Entry, chosen, refuse_repeated_ids, wanted
+from hale.data.participants import Row, age_of, people_around, split_of
+from hale.io.nifti import is_image, stem
+
+SUBJECT = re.compile(r"(?:^|_)(sub-[^_/.]+)")
+SESSION = re.compile(r"(?:^|_)(ses-[^_/.]+)")
+DERIVED = re.compile(r"_(desc|label)-")
+ELSEWHERE = {"derivatives", "sourcedata"}
+"""Folders of a data set whose images are not its scans."""
+
+Exams = dict[str, dict[Contrast, list[Path]]]
+"""Files of each contrast of each exam, by the exam's id."""
+
+
+def contrast_of(path: Path) -> Contrast | None:
+    """Return the contrast that a BIDS name ends in, None if it names none (or a derivative)."""
+    name = stem(path)
+    suffix = name.rsplit("_", 1)[-1]
+    if DERIVED.search(name) or suffix not in set(Contrast):
+        return None
+    contrast = Contrast(suffix)
+    enhanced = contrast is Contrast.T1W and "_ce-" in name
+    return Contrast.T1W_CE if enhanced else contrast
+
+
+def read_bids(folder: Path, slots: Slots, entities: Sequence[str] = ()) -> list[Entry]:
+    """Return the exams of a BIDS-like data set, subject or session, or of a flat folder.
+
+    Args:
+        folder: With files named ``sub-01[_ses-1]_T1w.nii.gz`` at any depth, ``derivatives`` left
+            out (``participants.tsv`` there or above gives age and split); or with image files that
+            name no contrast, each an exam of a model's only channel.
+        slots: The model's channels. An exam without any of their contrasts is none of the cohort;
+            one with some of them is an entry that says so when it is prepared.
+        entities: Such as ``acq-mprage`` or ``run-2``: of several scans of one contrast, those that
+            carry it.
+
+    Raises:
+        Refused: No such folder, no scan of these contrasts, two of one contrast in an exam, a table
+            that contradicts.
+    """
+    if not folder.is_dir():
+        raise Refused(str(folder), "is not a folder", "give a data set's folder")
+    files = sorted(p for p in folder.rglob("*") if _is_scan(p, folder))
+    accepted = {contrast for slot in slots for contrast in slot}
+    exams = _by_exam(files, accepted) or _flat(files, folder, slots)
+    if not exams:
+        remedy = f"name files sub-01_{slots[0][0]}.nii.gz"
+        raise Refused(str(folder), f"holds no {wanted(slots)} scan", remedy)
+    people = people_around(folder)
+    entries = [
+        _entry(name, {c: _only(name, c, p, entities) for c, p in found.items()}, slots, people)
+        for name, found in exams.items()
+    ]
+    refuse_repeated_ids(entries)
+    return entries
+
+
+def entry_of(files: Mapping[Contrast, Path], slots: Slots) -> Entry:
+    """Return the entry of files given one by one; a data set around them gives the age.
+
+    Raises:
+        Refused: A channel of the model finds none of its contrasts.
+    """
+    first = next(iter(files.values()))
+    name = _exam(first)
+    taken, notes = chosen(files, slots, name=name)
+    return _made(name, taken, notes, people_around(first.absolute().parent))
+
+
+def _is_scan(path: Path, folder: Path) -> bool:
+    """Say whether a file is an image: not hidden, no derivative, not the second file of a pair."""
+    parts = path.relative_to(folder).parts
+    if any(part.startswith(".") for part in parts):
+        return False  # macOS puts a ._scan.nii.gz beside each scan, git-annex keeps its own
+    if ELSEWHERE & set(parts[:-1]):
+        return False
+    if path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file():
+        return False
+    return is_image(path) and path.is_file()
+
+
+def _by_exam(files: Iterable[Path], accepted: set[Contrast]) -> Exams:
+    """Group the files that name a contrast by exam, and by contrast within it."""
+    exams: dict[str, dict[Contrast, list[Path]]] = {}
+    for path in files:
+        contrast = contrast_of(path)
+        if contrast in accepted and contrast is not None:
+            exams.setdefault(_exam(path), {}).setdefault(contrast, []).append(path)
+    return exams
+
+
+def _flat(files: Iterable[Path], folder: Path, slots: Slots) -> Exams:
+    """Take each nameless file of a flat folder for the only channel's first contrast."""
+    if len(slots) > 1:
+        return {}
+    flat = (p for p in files if p.parent == folder and not SUBJECT.search(stem(p)))
+    nameless = [p for p in flat if contrast_of(p) is None and not DERIVED.search(p.name)]
+    found: dict[str, dict[Contrast, list[Path]]] = {}
+    for path in nameless:
+        found.setdefault(stem(path), {}).setdefault(slots[0][0], []).append(path)
+    return found
+
+
+def _exam(path: Path) -> str:
+    """Return the id of a file's exam: subject and session, else its name without the contrast."""
+    name = stem(path)
+    subject, session = SUBJECT.search(name), SESSION.search(name)
+    if subject is None:
+        return name if contrast_of(path) is None else name.rsplit("_", 1)[0]
+    return f"{subject.group(1)}_{session.group(1)}" if session else subject.group(1)
+
+
+def _only(name: str, contrast: Contrast, paths: Sequence[Path], entities: Sequence[str]) -> Path:
+    """Return the one file of a contrast; several are told apart by ``entities``, or refused."""
+    left = list(paths)
+    for entity in entities:
+        left = [p for p in left if f"_{entity}_" in f"_{stem(p)}_"] or left
+    if len(left) > 1:
+        names = [p.name for p in left]
+        shown = names if len(set(names)) == len(names) else [str(p) for p in left]
+        why = f"has {len(left)} {contrast} scans: {', '.join(shown)}"
+        raise Refused(name, why, "choose one by its entity (--entity acq-... or run-...)")
+    return left[0]
+
+
+def _entry(
+    name: str, found: Mapping[Contrast, Path], slots: Slots, people: Mapping[str, Row]
+) -> Entry:
+    """Return an exam of a data set; where contrasts lack, with those that are there."""
+    try:
+        files, notes = chosen(found, slots, name=name)
+    except Refused:  # said again, for this exam alone, when it is prepared
+        files, notes = dict(found), ()
+    return _made(name, files, notes, people)
+
+
+def _made(
+    name: str, files: Mapping[Contrast, Path], notes: tuple[str, ...], people: Mapping[str, Row]
+) -> Entry:
+    subject = SUBJECT.match(name)
+    person = subject.group(1) if subject else name
+    row = people.get(person, {})
+    return Entry(
+        id=name,
+        person=person,
+        files=files,
+        split=split_of(row, person),
+        age=age_of(row),
+        notes=notes,
+    )

@@ -1,0 +1,114 @@
+"""What a user points at: files, a BIDS folder, DICOM series; each becomes an entry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hale.core.errors import Refused
+from hale.core.scan import Contrast, Slots, Split
+from hale.data.bids import SESSION, SUBJECT, contrast_of, entry_of, read_bids
+from hale.data.cohort import Entry, of_split, refuse_repeated_ids
+from hale.io.nifti import is_image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which exams are meant."""
+
+    paths: Sequence[Path] = ()
+    """Files, each an exam; or folders: BIDS, flat, DICOM."""
+    named: Mapping[Contrast, Path] = field(default_factory=dict)
+    """One exam, its files by contrast."""
+    contrast: Contrast | None = None
+    """Of ``paths`` that are files; None: what their names say, else the model's first."""
+    series: Mapping[Contrast, str] = field(default_factory=dict)
+    """DICOM series (number or part of the description) that settle a choice."""
+    entities: Sequence[str] = ()
+    """BIDS entities that settle a choice, such as ``acq-mprage``."""
+    split: Split | None = None
+    """Of folders, only this split."""
+
+
+def entries_of(asked: Asked, slots: Slots, scratch: Path) -> tuple[list[Entry], bool]:
+    """Return the exams, and whether it is a single one, whose results need no table.
+
+    Args:
+        asked: By the user.
+        slots: The model's channels.
+        scratch: A folder for what DICOM series become.
+
+    Raises:
+        Refused: Nothing there, several scans of a contrast, two exams with one id.
+    """
+    if asked.named:
+        if asked.paths:
+            raise Refused("scans", "are given both with and without a contrast", "give one kind")
+        return [entry_of(asked.named, slots)], True
+    if not asked.paths:
+        raise Refused("scans", "none is given", "give a file, a folder, or --t1w FILE")
+    entries: list[Entry] = []
+    for path in asked.paths:
+        entries += _entries(path, asked, slots, scratch)
+    if asked.split is not None:
+        entries = of_split(entries, asked.split)
+        if not entries:
+            what = f"--split {asked.split}"
+            raise Refused(what, "no scan has it", "leave it out, or see the table")
+    refuse_repeated_ids(entries)
+    only = asked.paths[0]
+    single = len(entries) == 1 and len(asked.paths) == 1 and _is_exam(only)
+    return entries, single
+
+
+def asked_for(scan: str | Path | Mapping[str, str | Path]) -> Asked:
+    """Return what is asked for by one path, or by the files of one exam by contrast.
+
+    Raises:
+        Refused: A contrast that there is not.
+    """
+    if not isinstance(scan, Mapping):
+        return Asked(paths=[Path(scan)])
+    unknown = [name for name in scan if name not in set(Contrast)]
+    if unknown:
+        raise Refused(unknown[0], "is no contrast", f"there are {', '.join(Contrast)}")
+    return Asked(named={Contrast(name): Path(path) for name, path in scan.items()})
+
+
+def only_exam(asked: Asked, slots: Slots, scratch: Path) -> Entry:
+    """Return the one exam that is asked for.
+
+    Raises:
+        Refused: There are several.
+    """
+    entries, _ = entries_of(asked, slots, scratch)
+    if len(entries) > 1:
+        what, why = str(asked.paths[0]), f"holds {len(entries)} exams ({entries[0].id}, ...)"
+        raise Refused(what, why, "give one of them, or `hale detect` for all")
+    return entries[0]
+
+
+def _entries(path: Path, asked: Asked, slots: Slots, scratch: Path) -> list[Entry]:
+    """Return the exams of one path."""
+    if not path.is_dir():
+        contrast = asked.contrast or (contrast_of(path) if is_image(path) else None)
+        return [entry_of({contrast or slots[0][0]: path}, slots)]
+    from hale.io.dicom import is_dicom_folder
+
+    if is_dicom_folder(path):
+        from hale.io.dicom import read_exam
+
+        files, _, _ = read_exam(path, slots, asked.series, scratch)
+        name = path.resolve().name
+        return [replace(entry_of(files, slots), id=name, person=name)]
+    return read_bids(path, slots, asked.entities)
+
+
+def _is_exam(path: Path) -> bool:
+    """Say whether a path is one exam by its kind: a file, or the folder of a subject or session."""
+    if not path.is_dir():
+        return True
+    from hale.io.dicom import is_dicom_folder
+
+    name = path.resolve().name
+    named = SUBJECT.fullmatch(name) or SESSION.fullmatch(name)
+    return named is not None or is_dicom_folder(path)

@@ -1,0 +1,58 @@
+"""Methods that learn from the scan itself need no model folder: map and ranks, no p-values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hale.core.errors import Refused
+from hale.core.method import Supervision
+from hale.core.scan import Contrast, RawScan
+from hale.io.cache import key_of
+from hale.methods import METHODS
+from hale.pipeline.model import Model, versions
+from hale.prep.chain import space_of
+from hale.prep.settings import Mode, Normalisation
+from hale.recipe import Recipe, build_recipe, bundled_or_path, read_recipe
+
+
+def single_scan_recipe(method: str, contrast: Contrast, overrides: Sequence[str]) -> Recipe:
+    """Return the recipe of a single-scan method.
+
+    Args:
+        method: Its name, to run where the scan lies; or a recipe's name or path.
+        contrast: Of the scan.
+        overrides: ``section.key=value`` settings.
+
+    Raises:
+        Refused: The method learns from a cohort.
+    """
+    if method in METHODS and not Path(method).exists():
+        prep: dict[str, Any] = {"mode": Mode.NATIVE, "slots": [[contrast]]}
+        if contrast is Contrast.CT:
+            prep["normalise"] = Normalisation.WINDOW
+        recipe = build_recipe({"method": {"name": method}, "prep": prep}, overrides=overrides)
+    else:
+        recipe = read_recipe(bundled_or_path(method), overrides)
+    if recipe.method.supervision is not Supervision.NONE:
+        why = f"learns from {recipe.method.supervision}, not from one"
+        raise Refused(method, why, "fit it first (`hale fit`), then give --model")
+    return recipe
+
+
+def single_scan_model(recipe: Recipe, raw: RawScan) -> Model:
+    """Return a model for one scan, uncalibrated."""
+    space = space_of(recipe.prep, raw)
+    return Model(
+        recipe=recipe,
+        space=space,
+        detector=recipe.method.restore({}, space),
+        calibration=None,
+        provenance=versions(),
+        sha256=recipe_hash(recipe),
+        name=recipe.method_name,
+    )
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return what results of a single-scan method are known by, as others are by their model."""
+    return key_of(recipe.resolved())

@@ -1,0 +1,62 @@
+"""The template that a recipe names: the built-in MNI152, or any brain-extracted image."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from hale.core.errors import Refused
+from hale.core.grid import Grid, resample
+from hale.core.scan import Volume
+from hale.core.types import Map
+from hale.io.nifti import file_hash, read_volume
+from hale.io.template import mni152
+from hale.prep.finite import finite
+from hale.prep.register import smoothed
+from hale.prep.settings import MNI152
+
+TEMPLATE_BRAIN = 0.05
+"""Of the template's maximum: where its brain is."""
+MIN_BACKGROUND = 0.3
+"""Share of an extracted template's voxels that are 0: 0.78 in MNI152, 0.8 in SRI24."""
+
+
+@cache
+def template_of(where: str) -> Volume:
+    """Return a template, 0 to 1, and 0 outside the brain; read-only.
+
+    Args:
+        where: ``mni152``, or the path of a brain-extracted image.
+
+    Raises:
+        Refused: It cannot be read, or is a whole head.
+    """
+    if where == MNI152:
+        return mni152()
+    volume = read_volume(Path(where)).volume
+    values = finite(volume.values).clip(min=0)
+    if (values == 0).mean() < MIN_BACKGROUND:
+        why = "is no brain-extracted template: its background is not 0"
+        raise Refused(where, why, "give the template of the brain alone")
+    values = (values / values.max()).astype(np.float32)
+    values.setflags(write=False)
+    return Volume(values=values, grid=volume.grid)
+
+
+def template_hash(where: str) -> str:
+    """Return what a template is known by: its name if built in, the hash of its file if not."""
+    template_of(where)
+    return where if where == MNI152 else file_hash(Path(where))
+
+
+def middle_of(template: Volume) -> np.ndarray:
+    """Return the middle of the box around the template's brain, mm."""
+    at = np.argwhere(template.values > 0)
+    middle: np.ndarray = template.grid.positions((at.min(0) + at.max(0))[None] / 2)[0]
+    return middle
+
+
+def template_on(grid: Grid, where: str = MNI152) -> Map:
+    """Return the template on the model grid."""
+    template = template_of(where)
+    return resample(smoothed(template, min(grid.spacing)), template.grid, grid)
