@@ -106,7 +106,7 @@ def detect(
         raw = read_entry(entry, brain=_path(brain))
     detection = run(model, raw, Cache(_path(cache)), insist=insist)
     if place is not None:
-        write_detection(detection, raw.source.stored, place)
+        write_detection(detection, raw.source, place)
     return detection
 
 

@@ -19,6 +19,7 @@ from hale.cli import (
     methods,
     phantom,
     recipe,
+    series,
 )
 from hale.core.errors import Refused
 
@@ -50,7 +51,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, fit, calibrate, detect, evaluate, methods, recipe, phantom):
+for module in (demo, fit, calibrate, detect, evaluate, methods, recipe, phantom, series):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]

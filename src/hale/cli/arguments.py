@@ -40,6 +40,16 @@ EntityOption = Annotated[
     list[str] | None,
     typer.Option(help="BIDS entity that settles a choice, e.g. acq-mprage. Repeatable."),
 ]
+FoldOption = Annotated[
+    int | None, typer.Option(help="Fold of published split lists; 0 if not given.", min=0)
+]
+PublishedOption = Annotated[
+    bool,
+    typer.Option("--published-lists", help="Keep published lists as they are, leaks included."),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict-splits", help="Refuse published lists that repeat a person.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -54,6 +64,11 @@ def with_optional_values(arguments: Sequence[str]) -> list[str]:
         if argument == RESUME and not (following and following[0].isdigit()):
             given[index] = f"{RESUME}={LATEST}"
     return given
+
+
+def warn(sentence: str) -> None:
+    """Print a warning on standard error."""
+    typer.echo(f"warning: {sentence}", err=True)
 
 
 def chosen_series(options: Iterable[str] | None) -> dict[Contrast, str]:

@@ -15,6 +15,7 @@ from hale.cli.arguments import (
     PrecisionOption,
     WorkersOption,
     refuse_full_folder,
+    warn,
     worker_count,
 )
 from hale.cli.output import print_json, say
@@ -58,7 +59,7 @@ def command(
     refuse_full_folder(out, overwrite=overwrite, inputs=[data, model])
     with Bars() as bars:
         options = Options(
-            workers=worker_count(workers), cache=Cache(cache.expanduser()), progress=bars
+            workers=worker_count(workers), cache=Cache(cache.expanduser()), progress=bars, tell=warn
         )
         result = recalibrate(loaded, data, out, options)
     if json:

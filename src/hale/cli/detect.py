@@ -11,15 +11,18 @@ from hale.cli.arguments import (
     CacheOption,
     DeviceOption,
     EntityOption,
+    FoldOption,
     JsonOption,
     OverwriteOption,
     PrecisionOption,
+    PublishedOption,
     SeriesOption,
     SettingOption,
     WorkersOption,
     chosen_series,
     refuse_full_folder,
     refuse_to_replace,
+    warn,
     worker_count,
 )
 from hale.cli.output import print_json, say
@@ -65,6 +68,8 @@ def command(
     ] = None,
     series: SeriesOption = None,
     entity: EntityOption = None,
+    fold: FoldOption = None,
+    published_lists: PublishedOption = False,
     brain_mask: Annotated[
         Path | None, typer.Option(help="Brain mask on the scan's grid; skips extraction.")
     ] = None,
@@ -102,6 +107,7 @@ def command(
 
       hale detect patients/ --model models/atlas-t1 --out results/
     """
+    from hale.data.folder import Reading
     from hale.io.cache import Cache
     from hale.pipeline.cohort import Job
     from hale.pipeline.exams import Asked, entries_of
@@ -112,8 +118,9 @@ def command(
         named={c: path for c, path in zip(Contrast, files, strict=True) if path is not None},
         contrast=contrast,
         series=chosen_series(series),
-        entities=entity or (),
+        reading=Reading(entities=entity or (), fold=fold, published=published_lists),
         split=split,
+        tell=warn,
     )
     job = Job(
         out=out,
@@ -164,7 +171,7 @@ def _detect_one(job: "Job", entry: "Entry", brain_mask: Path | None, *, json: bo
 
     raw = read_entry(entry, brain=brain_mask)
     detection = detect(job.model(raw), raw, job.cache, insist=job.insist)
-    write_detection(detection, raw.source.stored, job.out, report=job.report)
+    write_detection(detection, raw.source, job.out, report=job.report)
     if json:
         print_json(as_json(detection))
         return

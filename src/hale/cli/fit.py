@@ -10,12 +10,17 @@ from hale.cli.arguments import (
     LATEST,
     CacheOption,
     DeviceOption,
+    EntityOption,
+    FoldOption,
     JsonOption,
     OverwriteOption,
     PrecisionOption,
+    PublishedOption,
     SettingOption,
+    StrictOption,
     WorkersOption,
     refuse_full_folder,
+    warn,
     worker_count,
 )
 from hale.cli.output import print_json, say
@@ -29,6 +34,10 @@ def command(
     data: Annotated[Path, typer.Option(help="Folder of healthy scans.")],
     out: Annotated[Path, typer.Option(help="The model's folder, to be made.")],
     setting: SettingOption = None,
+    entity: EntityOption = None,
+    fold: FoldOption = None,
+    published_lists: PublishedOption = False,
+    strict_splits: StrictOption = False,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
     budget: Annotated[
@@ -62,6 +71,7 @@ def command(
 
       hale fit dae-default --data ixi/ --out models/dae --budget 60 --resume
     """
+    from hale.data.folder import Reading
     from hale.io.cache import Cache
     from hale.io.model import is_model
     from hale.pipeline.fit import fit
@@ -83,6 +93,13 @@ def command(
             workers=worker_count(workers),
             cache=Cache(cache.expanduser()),
             progress=bars,
+            tell=warn,
+            reading=Reading(
+                entities=entity or (),
+                fold=fold,
+                published=published_lists,
+                strict=strict_splits,
+            ),
         )
         model = fit(chosen, data, out, options)
     if json:

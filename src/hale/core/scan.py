@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
@@ -85,6 +86,8 @@ class Source:
     """Of the reference; None for a scan that came from no file."""
     files: tuple[str, ...] = ()
     sha256: tuple[str, ...] = ()
+    dicom: tuple[Path, ...] = ()
+    """The files of the reference's series, where it came as DICOM."""
     notes: tuple[str, ...] = ()
     """One sentence per repair or doubt."""
     age: float | None = None

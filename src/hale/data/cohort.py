@@ -23,6 +23,8 @@ class Entry:
     """A brain mask on the grid of the reference, where the data set brings one."""
     lesion: Path | None = None
     """A reference lesion mask, for evaluation and supervised methods alone."""
+    dicom: tuple[Path, ...] = ()
+    """The files of the reference's series, where it came as DICOM."""
     split: Split | None = None
     age: float | None = None
     notes: tuple[str, ...] = ()
@@ -99,9 +101,16 @@ def with_splits(entries: Sequence[Entry], shares: dict[Split, float]) -> list[En
         entries: Of healthy scans.
         shares: What to draw where no split is given; sums to 1. People are ordered by the
             hash of their names, so that the same cohort is always divided the same way.
+
+    Raises:
+        Refused: Patients are among those to be drawn.
     """
     if any(entry.split is not None for entry in entries):
         return list(entries)
+    ill = [entry.id for entry in entries if entry.lesion is not None]
+    if ill:
+        why = f"{len(ill)} scans come with lesion masks ({ill[0]}, ...): no healthy cohort"
+        raise Refused("healthy cohort", why, "give healthy scans, or splits that leave these out")
     order = sorted({e.person for e in entries}, key=lambda p: hashlib.sha256(p.encode()).digest())
     drawn, start = {}, 0.0
     for split, share in shares.items():

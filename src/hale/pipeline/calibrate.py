@@ -15,8 +15,8 @@ from hale.calibration import (
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.scan import Split
-from hale.data.bids import read_bids
 from hale.data.cohort import Entry, of_split, refuse_repeated_content, with_splits
+from hale.data.folder import read_folder
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, runs_in, save_model, score, versions
@@ -73,7 +73,9 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
     Raises:
         Refused: Fewer scans than alpha needs, or files that the fit has seen.
     """
-    entries = read_bids(data, model.space.slots)
+    entries, warnings = read_folder(data, model.space.slots, options.reading)
+    for warning in warnings:
+        options.tell(f"{data}: {warning}")
     refuse_repeated_content(entries)
     if not any(e.split in (Split.STANDARDISE, Split.CALIBRATE) for e in entries):
         entries = with_splits([replace(e, split=None) for e in entries], SITE_SHARES)

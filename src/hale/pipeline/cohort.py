@@ -128,7 +128,7 @@ def detect_entry(job: Job, entry: Entry) -> Failure | None:
     try:
         raw = read_entry(entry)
         detection = detect(job.model(raw), raw, job.cache, insist=job.insist)
-        write_detection(detection, raw.source.stored, job.out / entry.id, report=job.report)
+        write_detection(detection, raw.source, job.out / entry.id, report=job.report)
     except Refused as error:
         shutil.rmtree(job.out / entry.id, ignore_errors=True)  # of an earlier file of this id
         return Failure(id=entry.id, reason=str(error))

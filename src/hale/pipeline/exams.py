@@ -1,14 +1,16 @@
 """What a user points at: files, a BIDS folder, DICOM series; each becomes an entry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots, Split
-from hale.data.bids import SESSION, SUBJECT, contrast_of, entry_of, read_bids
+from hale.data.bids import SESSION, SUBJECT, contrast_of, entry_of
 from hale.data.cohort import Entry, of_split, refuse_repeated_ids
+from hale.data.folder import Reading, read_folder
 from hale.io.nifti import is_image
+from hale.pipeline.prepare import quiet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +25,12 @@ class Asked:
     """Of ``paths`` that are files; None: what their names say, else the model's first."""
     series: Mapping[Contrast, str] = field(default_factory=dict)
     """DICOM series (number or part of the description) that settle a choice."""
-    entities: Sequence[str] = ()
-    """BIDS entities that settle a choice, such as ``acq-mprage``."""
+    reading: Reading = field(default_factory=Reading)
+    """Of folders."""
     split: Split | None = None
     """Of folders, only this split."""
+    tell: Callable[[str], None] = quiet
+    """Told what is wrong with published lists."""
 
 
 def entries_of(asked: Asked, slots: Slots, scratch: Path) -> tuple[list[Entry], bool]:
@@ -97,10 +101,23 @@ def _entries(path: Path, asked: Asked, slots: Slots, scratch: Path) -> list[Entr
     if is_dicom_folder(path):
         from hale.io.dicom import read_exam
 
-        files, _, _ = read_exam(path, slots, asked.series, scratch)
         name = path.resolve().name
-        return [replace(entry_of(files, slots), id=name, person=name)]
-    return read_bids(path, slots, asked.entities)
+        files, series, _ = read_exam(path, slots, asked.series, scratch / name)
+        entry = entry_of(files, slots)
+        told = tuple(f"{c}: DICOM series {series[c]}, by {series[c].why}" for c in entry.files)
+        return [
+            replace(
+                entry,
+                id=name,
+                person=name,
+                dicom=tuple(series[entry.contrast].files),
+                notes=(*entry.notes, *told),
+            )
+        ]
+    entries, warnings = read_folder(path, slots, asked.reading)
+    for warning in warnings:
+        asked.tell(f"{path}: {warning}")
+    return entries
 
 
 def _is_exam(path: Path) -> bool:

@@ -1,12 +1,14 @@
 """How a job is run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hale.core.method import Precision
 from hale.core.scan import Space
+from hale.data.folder import Reading
 from hale.io.cache import Cache
-from hale.pipeline.prepare import Progress, Workshop, silent
+from hale.pipeline.prepare import Progress, Workshop, quiet, silent
 from hale.prep.settings import Preparation
 
 
@@ -25,6 +27,9 @@ class Options:
     workers: int = 1
     cache: Cache = field(default_factory=Cache)
     progress: Progress = silent
+    tell: Callable[[str], None] = quiet
+    """Told what a user should know before the work begins."""
+    reading: Reading = field(default_factory=Reading)
 
     def workshop(self, settings: Preparation, space: Space) -> Workshop:
         """Return where scans are prepared for a model of ``space``."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from hale.prep.settings import Preparation
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, total) as scans are finished."""
+
+
+def quiet(sentence: str) -> None:
+    """Say nothing."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -83,13 +87,14 @@ class Workshop:
 
 def read_entry(entry: Entry, *, brain: Path | None = None) -> RawScan:
     """Read the scan of an entry."""
-    return read_raw(
+    raw = read_raw(
         entry.files,
         name=entry.id,
         brain=brain or entry.brain,
         age=entry.age,
         notes=entry.notes,
     )
+    return replace(raw, source=replace(raw.source, dicom=entry.dicom)) if entry.dicom else raw
 
 
 def prepared_or_failure(

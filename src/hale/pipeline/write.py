@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from hale import __version__
 from hale.core.detection import Detection
 from hale.core.errors import Refused
-from hale.core.scan import Stored
+from hale.core.grid import Grid
+from hale.core.scan import Source, Stored
 from hale.io.model import swap
 from hale.io.nifti import write_volume
 from hale.report.page import write_report
@@ -38,14 +40,14 @@ LESION_COLUMNS = (
 
 
 def write_detection(
-    detection: Detection, stored: Stored | None, out: Path, *, report: bool = True
+    detection: Detection, source: Source, out: Path, *, report: bool = True
 ) -> None:
     """Write maps, tables and report of one scan into ``out``, replacing what was there.
 
     Args:
         detection: On the scan's RAS+ grid.
-        stored: How the scan's file stored its voxels: the maps are written the same way. None for
-            a scan that came from no file: RAS+.
+        source: Of the scan. The maps are written as its file stored its voxels, RAS+ where it came
+            from no file; where it came as DICOM, the mask is written as DICOM SEG too.
         out: A folder; it appears when it is complete.
         report: Whether to draw ``report.html`` too.
 
@@ -53,7 +55,7 @@ def write_detection(
         Refused: The folder cannot be written, or the disk is full.
     """
     grid = first_volume(detection).grid
-    stored = stored or Stored(shape=grid.shape, affine=grid.affine)
+    stored = source.stored or Stored(shape=grid.shape, affine=grid.affine)
     with new_folder(out) as folder:
         write_volume(folder / "anomaly.nii.gz", detection.anomaly, stored)
         write_volume(folder / "brain.nii.gz", detection.brain.astype(np.uint8), stored)
@@ -62,12 +64,28 @@ def write_detection(
         if detection.mask is not None:
             write_volume(folder / "mask.nii.gz", _smallest(detection.mask), stored)
             (folder / "lesions.tsv").write_text(lesion_table(detection), encoding="utf-8")
+            if source.dicom:
+                _write_segmentation(folder / "mask.dcm", detection, grid, source)
         if detection.pseudo_healthy is not None:
             write_volume(folder / "pseudo_healthy.nii.gz", detection.pseudo_healthy, stored)
         if report:
             write_report(detection, folder / "report.html")
         text = json.dumps(as_json(detection), indent=2, ensure_ascii=False)
         (folder / RESULT).write_text(text + "\n", encoding="utf-8")
+
+
+def _write_segmentation(path: Path, detection: Detection, grid: Grid, source: Source) -> None:
+    from hale.io.dicom_seg import write_segmentation
+
+    if detection.mask is not None:
+        write_segmentation(
+            path,
+            detection.mask,
+            grid,
+            source.dicom,
+            detection.lesions,
+            software_version=__version__,
+        )
 
 
 @contextmanager
