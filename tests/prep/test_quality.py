@@ -5,11 +5,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from hale.core.grid import Grid
-from hale.prep.chain import template_on
-from hale.prep.quality import resemblance
+from hale.prep.chain import space_of
+from hale.prep.measures import resemblance
 from hale.prep.settings import Preparation
+from hale.prep.template import template_on
 
-GRID = Preparation().grid
+GRID = space_of(Preparation()).grid
 BOUND = Preparation().min_resemblance
 
 
