@@ -114,22 +114,22 @@ def write_enhanced(
     row, column, spacing = _plane(stack.affine)
     thickness = float(np.linalg.norm(stack.affine[:3, 2]))
     shared = Dataset()
-    shared.PlaneOrientationSequence = [_item(ImageOrientationPatient=_ds([*row, *column]))]
+    shared.PlaneOrientationSequence = [item(ImageOrientationPatient=_ds([*row, *column]))]
     measures = {"PixelSpacing": _ds(spacing), "SliceThickness": thickness}
-    shared.PixelMeasuresSequence = [_item(**measures, SpacingBetweenSlices=thickness)]
-    shared.MREchoSequence = [_item(EffectiveEchoTime=times["EchoTime"])]
-    shared.MRTimingAndRelatedParametersSequence = [_item(RepetitionTime=times["RepetitionTime"])]
+    shared.PixelMeasuresSequence = [item(**measures, SpacingBetweenSlices=thickness)]
+    shared.MREchoSequence = [item(EffectiveEchoTime=times["EchoTime"])]
+    shared.MRTimingAndRelatedParametersSequence = [item(RepetitionTime=times["RepetitionTime"])]
     if times["InversionTime"]:
-        inversion = _item(InversionRecovery="YES", InversionTimes=times["InversionTime"])
+        inversion = item(InversionRecovery="YES", InversionTimes=times["InversionTime"])
         shared.MRModifierSequence = [inversion]
-    value = _item(RescaleSlope="1", RescaleIntercept="0", RescaleType="US")
+    value = item(RescaleSlope="1", RescaleIntercept="0", RescaleType="US")
     shared.PixelValueTransformationSequence = [value]
     file.SharedFunctionalGroupsSequence = [shared]
     file.PerFrameFunctionalGroupsSequence = [
-        _item(
-            PlanePositionSequence=[_item(ImagePositionPatient=_ds(_position(stack.affine, k)))],
+        item(
+            PlanePositionSequence=[item(ImagePositionPatient=_ds(_position(stack.affine, k)))],
             FrameContentSequence=[
-                _item(StackID="1", InStackPositionNumber=n + 1, DimensionIndexValues=[1, n + 1])
+                item(StackID="1", InStackPositionNumber=n + 1, DimensionIndexValues=[1, n + 1])
             ],
         )
         for n, k in enumerate(order)
@@ -199,7 +199,7 @@ def _position(affine: np.ndarray, k: int) -> np.ndarray:
     return (TO_LPS @ affine @ (0, 0, k, 1))[:3]
 
 
-def _item(**tags: Any) -> Dataset:
+def item(**tags: Any) -> Dataset:
     item = Dataset()
     for name, value in tags.items():
         setattr(item, name, value)

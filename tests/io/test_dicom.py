@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, MediaStorageDirectoryStorage, RLELossless
 
 from hale.cli.series import command
 from hale.core.errors import Refused
@@ -32,6 +34,7 @@ from dicom_series import (
     Stack,
     crop,
     ct,
+    item,
     write_classic,
     write_enhanced,
     write_localiser,
@@ -71,6 +74,9 @@ def exam(flair, t1, tmp_path) -> Path:
     write_localiser(folder / "c", t1, exam=who, number=1)
     (folder / "notes.txt").write_text("patient moved")
     (folder / "empty").touch()
+    index = dcmread(next(folder.glob("3_*")))
+    index.SOPClassUID, index.PatientID = MediaStorageDirectoryStorage, "index"
+    index.save_as(folder / "DICOMDIR")
     return folder
 
 
@@ -169,7 +175,7 @@ def test_a_missing_slice_is_told_and_refused(flair, t1, tmp_path, into):
     assert series[0].problems == (
         "a slice is missing: 11.0 mm between 5_005 and 5_003, 5.5 mm elsewhere",
     )
-    with pytest.raises(Refused, match=r"FLAIR: 5 .* a slice is missing.*--series FLAIR=5"):
+    with pytest.raises(Refused, match=r"FLAIR: 5 .* a slice is missing.*; export it again$"):
         choose(series, [Contrast.FLAIR], {})
     with pytest.raises(Refused, match="a slice is missing"):
         convert(choose(series, [Contrast.FLAIR], {Contrast.FLAIR: 5})[Contrast.FLAIR], into)
@@ -187,6 +193,27 @@ def test_a_tilted_gantry_is_refused(flair, tmp_path, into):
     series = one_series(tmp_path / "in")
     assert series.problems == ("its slices are sheared (a tilted gantry)",)
     with pytest.raises(Refused, match="sheared"):
+        convert(series, into)
+
+
+def test_a_slab_is_told_and_can_be_insisted_on(flair, tmp_path, into):
+    slab = Stack(values=flair.values[:, :, :7], affine=flair.affine)
+    write_classic(tmp_path / "in", slab, FLAIR, exam=Exam())
+    with pytest.raises(Refused, match=r"it has 7 slices.*insist with --series FLAIR=5"):
+        read_exam(tmp_path / "in", [(Contrast.FLAIR,)], {}, into)
+    files, _, _ = read_exam(tmp_path / "in", [(Contrast.FLAIR,)], {Contrast.FLAIR: 5}, into)
+    assert_same_places(files[Contrast.FLAIR], slab)
+
+
+def test_uneven_slices_are_refused(flair, tmp_path, into):
+    for k, path in enumerate(write_classic(tmp_path / "in", flair, FLAIR, exam=Exam())):
+        read, shift = dcmread(path), 1.6 * (k == 6)
+        step = np.array([-1, -1, 1]) * flair.affine[:3, 2] / 5.5
+        read.ImagePositionPatient = (np.array(read.ImagePositionPatient) + shift * step).tolist()
+        read.save_as(path)
+    series = one_series(tmp_path / "in")
+    assert series.problems[0].startswith("its slices are uneven: 7.1 mm between")
+    with pytest.raises(Refused, match="its slices are uneven"):
         convert(series, into)
 
 
@@ -268,6 +295,60 @@ def test_echoes_of_one_series_are_series_of_their_own(flair, t1, tmp_path, into)
     assert picked == {Contrast.T2W: second}
 
 
+def test_echoes_of_one_multi_frame_file_are_series_of_their_own(flair, tmp_path, into):
+    times = {"ScanningSequence": "SE", "RepetitionTime": 3000.0, "EchoTime": 14.0}
+    tags = {"SeriesNumber": 4, "SeriesDescription": "PD T2", **times}
+    first, second = flair.values, flair.values[:, :, ::-1]
+    both = Stack(values=np.concatenate([first, second], axis=2), affine=flair.affine)
+    path = write_enhanced(tmp_path / "in/a", both, tags, exam=Exam())
+    read = dcmread(path)
+    frames = read.PerFrameFunctionalGroupsSequence
+    for n, frame in enumerate(frames[14:]):
+        frame.PlanePositionSequence = frames[n].PlanePositionSequence
+        frame.MREchoSequence = [item(EffectiveEchoTime=95.0)]
+    read.save_as(path)
+    proton, t2 = find_series(tmp_path / "in")
+    assert (proton.contrast, t2.contrast) == (Contrast.PDW, Contrast.T2W)
+    assert_same_places(convert(proton, into), flair)
+    assert_same_places(convert(t2, into), Stack(values=second, affine=flair.affine))
+
+
+def test_a_series_spread_over_multi_frame_files_is_refused(flair, tmp_path, into):
+    tags, who = {**FLAIR, "SeriesInstanceUID": "1.2.3"}, Exam()
+    for part in (0, 1):
+        half = flair.values[:, :, 7 * part :][:, :, :7]
+        affine = flair.affine @ np.array(nib.affines.from_matvec(np.eye(3), (0, 0, 7 * part)))
+        stack = Stack(values=half, affine=affine)
+        write_enhanced(tmp_path / f"in/{part}", stack, tags, exam=who)
+    with pytest.raises(Refused, match="spread over 2 multi-frame files"):
+        convert(one_series(tmp_path / "in"), into)
+
+
+@pytest.mark.parametrize(
+    ("shuffle", "why"), [(None, "dcm2niix cannot"), (3, "out of order and can")]
+)
+def test_voxels_that_cannot_be_decoded_are_refused(flair, shuffle, why, tmp_path, into):
+    path = write_enhanced(tmp_path / "in/a", flair, FLAIR, exam=Exam(), shuffle=shuffle)
+    read = dcmread(path)
+    read.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    read.PixelData = encapsulate([b"no JPEG at all"] * 14)
+    read["PixelData"].VR = "OB"
+    read.save_as(path)
+    with pytest.raises(Refused, match=why):
+        convert(one_series(tmp_path / "in"), into)
+
+
+def test_a_volume_elsewhere_than_the_headers_say_is_refused(flair, tmp_path, into):
+    write_classic(tmp_path / "in", flair, FLAIR, exam=Exam())
+    series = one_series(tmp_path / "in")
+    moved = [replace(f, position=(f.position[0] + 4, *f.position[1:])) for f in series.frames]
+    with pytest.raises(Refused, match=r"dcm2niix puts it \d\.\d voxels from"):
+        convert(replace(series, frames=tuple(moved)), into)
+    with pytest.raises(Refused, match="its headers say"):
+        convert(replace(series, frames=series.frames[:-1] * 2), into)
+    assert list(into.iterdir()) == []
+
+
 def test_a_ct_is_a_ct(flair, tmp_path, into):
     tags = {"SeriesNumber": 2, "SeriesDescription": "Head 5.0 H31s"}
     stored = Stack(values=flair.values + 1024, affine=flair.affine)
@@ -334,6 +415,30 @@ def test_the_command_shows_the_series(exam, capsys):
     assert NAME.split("^")[0] not in shown
 
 
+def test_odd_headers_are_told(flair, t1, tmp_path, into):
+    who = Exam()
+    paths = write_classic(tmp_path / "in", flair, FLAIR, exam=who)
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"120.0", b"12O.0"))  # the echo time
+    series = one_series(tmp_path / "in")
+    assert (series.contrast, series.frames[0].acquisition.echo_ms) == (Contrast.FLAIR, None)
+    shutil.rmtree(tmp_path / "in")
+    for path in write_classic(tmp_path / "in", flair, FLAIR, exam=who):
+        read = dcmread(path)
+        del read["ImagePositionPatient"]
+        read.save_as(path)
+    series = one_series(tmp_path / "in")
+    assert series.problems == ("its header does not say where its slices lie",)
+    with pytest.raises(Refused, match="does not say where"):
+        convert(series, into)
+    first = write_classic(tmp_path / "in", flair, FLAIR, exam=who)[0]
+    read = dcmread(first)
+    del read["Rows"], read["PixelData"]
+    read.save_as(first)
+    with pytest.raises(Refused, match="without its size"):
+        find_series(tmp_path / "in")
+
+
 def test_a_file_without_preamble_is_dicom(flair, tmp_path):
     for path in write_classic(tmp_path / "in", flair, FLAIR, exam=Exam()):
         content = path.read_bytes()
@@ -355,6 +460,12 @@ T1_3D = {"sequence": ("GR", "IR"), "repetition_ms": 2300, "echo_ms": 2.98, "inve
         (said("AX T1 FLAIR"), Contrast.T1W),
         (said("t1_tirm_tra_dark-fluid"), Contrast.T1W),
         (said("Ax 3D BRAVO +C"), Contrast.T1W_CE),
+        (said("BRAVO+C"), Contrast.T1W_CE),
+        (said("T1 c+"), Contrast.T1W_CE),
+        (said("T1 no contrast"), Contrast.T1W),
+        (said("sub-01_T1w"), Contrast.T1W),
+        (said("SAGT1FS"), Contrast.T1W),
+        (said("T1rho"), None),
         (said("T1 SE AX POST GD"), Contrast.T1W_CE),
         (said("t1_mprage KM"), Contrast.T1W_CE),
         (said("T1 post-op"), Contrast.T1W),
@@ -382,6 +493,8 @@ T1_3D = {"sequence": ("GR", "IR"), "repetition_ms": 2300, "echo_ms": 2.98, "inve
         (said(purpose="FLUID_ATTENUATED"), Contrast.FLAIR),
         (said("PD T2", repetition_ms=3000, echo_ms=95, **SPIN), Contrast.T2W),
         (said(repetition_ms=4000, echo_ms=50, inversion_ms=150, **SPIN), None),  # STIR
+        (said(repetition_ms=9000, echo_ms=120, **SPIN), None),  # a FLAIR that hides its inversion?
+        (said(repetition_ms=5000, echo_ms=90, sequence=("SE", "IR")), None),
         (said(repetition_ms=25, echo_ms=4, sequence=("GR",)), None),  # as angiography
         (said(repetition_ms=5000, echo_ms=90, sequence=("SE", "EP")), None),
         (said("ep2d_diff_3scan_trace_p2_ADC"), None),
@@ -409,14 +522,16 @@ def test_times_speak_against_a_wrong_name():
     wrong = said("AX T1", repetition_ms=4000, echo_ms=100, **SPIN)
     assert "its times are those of T2w" in str(contradiction(wrong, recognise(wrong)[0]))
     right = said("AX T1", repetition_ms=500, echo_ms=10, **SPIN)
-    assert contradiction(right, recognise(right)[0]) is None
+    untold = said("T2 FLAIR", repetition_ms=6000, echo_ms=100, **SPIN)
+    for fitting in (right, untold):
+        assert contradiction(fitting, recognise(fitting)[0]) is None
 
 
 def test_a_derived_image_loses_against_its_original(flair, tmp_path):
     who = Exam()
     derived = {**FLAIR, "SeriesNumber": 50, "ImageType": ["DERIVED", "SECONDARY", "MPR"]}
     write_classic(tmp_path / "in", flair, derived, exam=who)
-    with pytest.raises(Refused, match="a derived image"):
+    with pytest.raises(Refused, match=r"a derived image.*insist with --series FLAIR=50"):
         choose(find_series(tmp_path / "in"), [Contrast.FLAIR], {})
     write_classic(tmp_path / "in", flair, FLAIR, exam=who)
     assert choose(find_series(tmp_path / "in"), [Contrast.FLAIR], {})[Contrast.FLAIR].number == 5

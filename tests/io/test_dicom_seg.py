@@ -196,6 +196,24 @@ def test_labels_elsewhere_than_the_series_are_refused(oblique, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_lesions_are_numbered_from_one(oblique, tmp_path):
+    labels, grid = ras(oblique)
+    with pytest.raises(ValueError, match="not from 1"):
+        write_segmentation(tmp_path / "a", labels, grid, [], [lesion(2)], software_version="1")
+
+
+def test_a_source_that_highdicom_cannot_refer_to_is_refused(oblique, tmp_path):
+    files = write_classic(tmp_path / "in", oblique, TAGS, exam=Exam())
+    for file in files:
+        read = dcmread(file)
+        del read["StudyInstanceUID"]
+        read.save_as(file)
+    labels, grid = ras(oblique)
+    both = [lesion(1), lesion(2)]
+    with pytest.raises(Refused, match="no segmentation can refer to this series"):
+        write_segmentation(tmp_path / "a", labels, grid, files, both, software_version="1")
+
+
 def test_a_source_without_frame_of_reference_is_refused(oblique, tmp_path):
     files = write_classic(tmp_path / "in", oblique, TAGS, exam=Exam(frame_of_reference=""))
     labels, grid = ras(oblique)

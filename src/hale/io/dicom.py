@@ -118,8 +118,9 @@ def _only(series: Sequence[Series], contrast: Contrast) -> Series:
         why = f"there are {len(good)} series: {_listed(good)}"
         raise Refused(str(contrast), why, f"say which: --series {contrast}={good[0].key}")
     told = "; ".join(f"{one}: {', '.join(one.problems)}" for one in candidates)
-    insist = f"--series {contrast}={candidates[0].key}"
-    raise Refused(str(contrast), told, f"export it again, or insist with {insist}")
+    usable = next((one for one in candidates if not one.irregular), None)
+    insist = "" if usable is None else f", or insist with --series {contrast}={usable.key}"
+    raise Refused(str(contrast), told, f"export it again{insist}")
 
 
 def _none_of(series: Sequence[Series], what: str, contrast: Contrast) -> Refused:

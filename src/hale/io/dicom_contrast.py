@@ -8,16 +8,17 @@ contrast     TR         TE         TI
 ============ ========== ========== ============ =====================================
 T1w          <= 1000    <= 30      none         short TR, short TE
 T1w          any        <= 30      350 to 1300  T1-FLAIR; MPRAGE (a gradient echo)
-PDw          >= 2000    <= 40      none         long TR, short TE
-T2w          >= 2000    >= 70      none         long TR, long TE
+PDw          2000-7000  <= 40      none         long TR, short TE
+T2w          2000-7000  >= 70      none         long TR, long TE
 FLAIR        >= 4000    >= 70      >= 1500      CSF nulled: TI = ln 2 T1 at long TR
 ============ ========== ========== ============ =====================================
 
 Short and long TR and TE are those of Nitz and Reimer, "Contrast mechanisms in MR imaging", Eur
 Radiol 1999;9:1032, TR widened for 3 T; the inversion of FLAIR is that of De Coene et al., AJNR
 1992;13:1555, from 3-D variants (TI 1650 ms, TR 4800 ms) up; that of MPRAGE of Mugler and Brookeman,
-Magn Reson Med 1990;15:152. Times between the limits, a gradient echo without inversion (angiography
-and T2* have the same times as T1w) and echo-planar images decide nothing.
+Magn Reson Med 1990;15:152. Beyond TR 7000, T2w and a FLAIR whose header lacks its TI look the same.
+Times between the limits, an inversion of unknown time, a gradient echo without inversion
+(angiography and T2* have the same times as T1w) and echo-planar images decide nothing.
 """
 
 import re
@@ -30,7 +31,7 @@ NO_SCAN = {
     "a localiser": r"loc|localis\w*|localiz\w*|scout|survey|3 ?plane|aahead\w*|smartbrain|topogram",
     "a calibration": r"cal|calib\w*|asset|ref ?scan|shim\w*|b[01] ?map|field ?map\w*",
     "a derived map": r"e?adc\w*|trace\w*|fa(?! ?\d)|colfa|mip|minip|r?cbv|cbf|mtt|ttp|tmax"
-    r"|sub|subtr\w*|t[12]\*? ?map\w*|r2\*? ?map",
+    r"|sub(?! ?\d)|subtr\w*|t[12]\*? ?map\w*|t1 ?rho\w*|r2\*? ?map",
     "diffusion": r"dwi\w*|dti\w*|diff\w*|resolve|b1000",
     "perfusion or function": r"perf\w*|p?c?asl|dsc|dce|pwi|bold|(rs ?)?fmri|rest(ing)?|epi|ep2d\w*",
     "angiography": r"tof\w*|mra|mrv|cta|ctv|angio\w*|pca|venc\w*|pc3d",
@@ -41,24 +42,20 @@ NO_SCAN = {
 }
 AXES = r"(?:3d|2d|ax|sag|cor|tra|s|e)?"
 FLAIR = r"\w*flair\w*|dark ?fl\w*|da ?fl"
-T1 = (
-    rf"{AXES}t1(w\w*|se|tse|fse|fl\w*|ffe|tfe|gre|tirm|mpr\w*|spc|spir|vibe)?|\w*mprage\w*|mp ?rage"
-)
-T1 += r"|bravo|i?r?fspgr\w*|spgr|tfl3d\w*"
-T2 = rf"{AXES}t2(w\w*|se|tse|fse|fl\w*|frfse|spc|spir|tirm|blade|propeller)?"
+T1 = rf"{AXES}t1([a-z]\w*)?|\w*mprage\w*|mp ?rage|bravo|i?r?fspgr\w*|spgr|tfl3d\w*"
+T2 = rf"{AXES}t2([a-z]\w*)?"
 PD = rf"{AXES}pdw?|proton ?density\w*|dp"
-AGENT = (
-    r"gd|gad\w*|post|ce|\+ ?c|c ?\+|km|mit km|contrast|kontrast\w*|dotarem|enhanced|inj\w*|\+ ?gd"
-)
-NO_AGENT = (
-    r"pre|non?(?= ?(?:contrast|gd|gad\w*|ce|km|iv))|w ?/ ?o|without|ohne|nativ\w*|sans|unenhanced"
-)
+AGENT = r"\+ c|c \+|gd|gad\w*|post|ce|km|contrast|kontrast\w*|dotarem|enhanced|inj\w*"
+NO_AGENT = r"pre|w ?/ ?o|without|ohne|nativ\w*|sans|unenhanced"
+NO_AGENT += r"|non?(?= (?:contrast|gd|gad\w*|ce|km|iv))"
 PURPOSE = {
     "T1": Contrast.T1W,
     "T2": Contrast.T2W,
     "PROTON_DENSITY": Contrast.PDW,
     "FLUID_ATTENUATED": Contrast.FLAIR,
 }
+UNTOLD = {(Contrast.FLAIR, Contrast.T2W), (Contrast.T1W, Contrast.PDW)}
+"""What a contrast's times look like where the header leaves out its inversion."""
 NOT_WEIGHTED = {"DIFFUSION", "FLOW_ENCODED", "PERFUSION", "STIR", "TAGGING", "T2_STAR", "TOF"}
 PARTS = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY"}
 """In Image Type: an image of phase or of a component, not of magnitude."""
@@ -91,6 +88,8 @@ def contradiction(said: Acquisition, contrast: Contrast | None) -> str | None:
     timed = None if said.modality == "CT" else by_times(said)
     if plain is None or timed is None or timed is plain:
         return None
+    if said.inversion_ms is None and (plain, timed) in UNTOLD:
+        return None
     return f"it is called {plain}, but its times are those of {timed} ({_times(said)})"
 
 
@@ -106,13 +105,13 @@ def by_times(said: Acquisition) -> Contrast | None:
         return None
     if echo >= 70 and inversion >= 1500 and repetition >= 4000:
         return Contrast.FLAIR
-    return _spin_echo(echo, repetition) if inversion == 0 else None
+    return None if inversion or "IR" in said.sequence else _spin_echo(echo, repetition)
 
 
 def _spin_echo(echo: float, repetition: float) -> Contrast | None:
     if repetition <= 1000:
         return Contrast.T1W if echo <= 30 else None
-    if repetition < 2000 or 40 < echo < 70:
+    if not 2000 <= repetition <= 7000 or 40 < echo < 70:
         return None
     return Contrast.PDW if echo <= 40 else Contrast.T2W
 
@@ -182,7 +181,7 @@ def _holds(words: str, text: str) -> bool:
 
 def _plain(text: str) -> str:
     """Return lower case with separators as spaces; + * / stay, they mean something."""
-    return re.sub(r"[^a-z0-9+*/]+", " ", text.lower())
+    return re.sub(r"[^a-z0-9+*/]+", " ", text.lower().replace("+", " + "))
 
 
 def _times(said: Acquisition) -> str:

@@ -17,9 +17,8 @@ import numpy as np
 from hale.core.errors import Refused
 from hale.core.types import Affine
 from hale.io.dicom_files import tolerant
-from hale.io.dicom_series import ASTRAY, Series, depths, sheared
+from hale.io.dicom_series import ASTRAY, Series
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 OPTIONS = (
     *("-g", "i"),  # no defaults file of the user's
     *("-b", "y", "-ba", "y", "-c", ""),  # a side-car without person and dates, no comment
@@ -78,25 +77,12 @@ def _affine(series: Series) -> Affine:
     Raises:
         Refused: They do not lie on a regular grid.
     """
-    first = series.frames[0]
-    places = depths(series.frames)
-    if places is None or first.spacing is None or first.orientation is None or series.count < 2:
-        what = "one slice" if series.count < 2 else "no place for its slices"
-        raise _refused(series, f"its headers give {what}", "give the scan as NIfTI")
-    position = np.array([frame.position for frame in series.frames], float)
-    affine = np.eye(4)
-    affine[:3, 0] = np.multiply(first.orientation[:3], first.spacing[1])
-    affine[:3, 1] = np.multiply(first.orientation[3:], first.spacing[0])
-    affine[:3, 2] = (position[-1] - position[0]) / (series.count - 1)
-    affine[:3, 3] = position[0]
-    line = position[0] + np.arange(series.count)[:, None] * affine[:3, 2]
-    spacing = float(np.linalg.norm(affine[:3, 2]))
-    off = float(np.linalg.norm(position - line, axis=1).max())
-    if spacing == 0 or off > ASTRAY * spacing or sheared(series.frames):
-        why = "; ".join(series.problems) or "its slices do not lie on one regular grid"
-        raise _refused(series, why, "export the whole series again, or give it as NIfTI")
-    ras: Affine = LPS_TO_RAS @ affine
-    return ras
+    first, last = series.frames[0].affine, series.frames[-1].affine
+    if series.irregular or first is None or last is None:
+        remedy = "export the whole series again, or give it as NIfTI"
+        raise _refused(series, "; ".join(series.irregular), remedy)
+    first[:, 2] = (last[:, 3] - first[:, 3]) / (series.count - 1)
+    return first
 
 
 def _lay_out(series: Series, folder: Path) -> None:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hale.core.errors import Refused
+from hale.core.types import Affine
 from hale.io.dicom_files import read_tags
 
 if TYPE_CHECKING:
@@ -91,6 +94,21 @@ class Frame:
     spacing: tuple[float, ...] | None
     """mm between rows, between columns."""
     acquisition: Acquisition
+
+    @property
+    def affine(self) -> Affine | None:
+        """Return column, row, mm across the slice to mm RAS+; None where the header says no place.
+
+        The one step from DICOM's LPS+ to RAS+.
+        """
+        if self.position is None or self.orientation is None or self.spacing is None:
+            return None
+        across, down = np.reshape(self.orientation, (2, 3))
+        columns = (across * self.spacing[1], down * self.spacing[0], np.cross(across, down))
+        lps = np.eye(4)
+        lps[:3] = np.column_stack([*columns, self.position])
+        ras: Affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+        return ras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,9 +234,10 @@ def _words(value: Any) -> tuple[str, ...]:
 
 def _number(value: Any) -> float | None:
     """Return the first number of a value, None if it holds none."""
-    first = next(iter(value), None) if hasattr(value, "__iter__") else value
+    several = hasattr(value, "__iter__") and not isinstance(value, str)
+    first = next(iter(value), None) if several else value
     try:
-        return None if first is None or first == "" else float(first)
+        return None if first is None else float(first)
     except (TypeError, ValueError):
         return None
 
@@ -226,7 +245,7 @@ def _number(value: Any) -> float | None:
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
     """Return ``count`` numbers, None if the value holds anything else."""
     try:
-        numbers = tuple(float(part) for part in value)
+        numbers = () if isinstance(value, str) else tuple(float(part) for part in value)
     except (TypeError, ValueError):
         return None
     return numbers if len(numbers) == count else None

@@ -21,7 +21,6 @@ from hale.core.detection import Lesion
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.types import Labels
-from hale.io.dicom_convert import LPS_TO_RAS
 from hale.io.dicom_files import tolerant
 from hale.io.dicom_headers import Frame, read_header
 from hale.io.dicom_series import ASTRAY
@@ -191,13 +190,10 @@ def _plane(labels: Labels, grid: Grid, one: Frame) -> np.ndarray:
     Raises:
         Refused: They do not lie on voxels of the grid, or the slice says not where it lies.
     """
-    if one.position is None or one.orientation is None or one.spacing is None:
+    if one.affine is None:
         raise Refused(str(one.path), "does not say where its slice lies", "use the NIfTI mask")
     rows, columns = one.shape
-    to_grid = np.linalg.inv(grid.affine) @ LPS_TO_RAS
-    start = (to_grid @ (*one.position, 1))[:3]
-    down = to_grid[:3, :3] @ np.multiply(one.orientation[3:], one.spacing[0])
-    across = to_grid[:3, :3] @ np.multiply(one.orientation[:3], one.spacing[1])
+    across, down, _, start = (np.linalg.inv(grid.affine) @ one.affine)[:3].T
     exact = (
         start[:, None, None]
         + down[:, None, None] * np.arange(rows)[:, None]

@@ -18,8 +18,6 @@ MIN_SLICES = 10
 """Fewer do not cover a brain: 120 mm in the thickest slices that are in use."""
 SAME_DIRECTION = 1e-3
 """Cosines of a stack's slices may differ by this: rounding, and 0.06 degrees."""
-IRREGULAR = 0.1
-"""Share of the usual gap by which a gap between slices may differ."""
 SAME_PLACE_MM = 0.05
 ASTRAY = 0.25
 """Share of a voxel by which slices may lie off a regular grid: headers and dcm2niix round."""
@@ -44,6 +42,8 @@ class Series:
     """In order of place along the normal of the slices; in order of file where that is unknown."""
     problems: tuple[str, ...] = ()
     """A sentence each: why it should not be used."""
+    irregular: tuple[str, ...] = ()
+    """Those for which it cannot be converted: its slices do not lie on one regular grid."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -113,16 +113,6 @@ def depths(frames: Sequence[Frame]) -> np.ndarray | None:
     return places
 
 
-def sheared(frames: Sequence[Frame]) -> bool:
-    """Say whether slices are shifted in their plane, as those of a tilted gantry are."""
-    normal, pixel = _normal(frames[0]), frames[0].spacing
-    first, last = frames[0].position, frames[-1].position
-    if normal is None or pixel is None or first is None or last is None:
-        return False
-    way = np.subtract(last, first)
-    return bool(np.linalg.norm(way - (way @ normal) * normal) > ASTRAY * min(pixel))
-
-
 def _headers(folder: Path) -> list[Header]:
     """Return the headers of the images in a folder, each instance once."""
     found: dict[str, Header] = {}
@@ -186,7 +176,8 @@ def _series(key: str, header: Header, frames: list[Frame], *, localiser: bool) -
         contrast, why = None, "a localiser: a few slices in each of several directions"
     places = depths(frames)
     ordered = frames if places is None else [frames[n] for n in np.argsort(places, kind="stable")]
-    problems = [why] if contrast is None else [*_doubts(frames[0], contrast)]
+    irregular = _irregular(ordered)
+    problems = [why] if contrast is None else [*_doubts(ordered, contrast), *irregular]
     return Series(
         key=key,
         uid=header.series,
@@ -197,14 +188,17 @@ def _series(key: str, header: Header, frames: list[Frame], *, localiser: bool) -
         contrast=contrast,
         why=why,
         frames=tuple(ordered),
-        problems=(*problems, *_misplaced(ordered)),
+        problems=tuple(problems),
+        irregular=tuple(irregular),
     )
 
 
-def _doubts(frame: Frame, contrast: Contrast) -> list[str]:
-    """Return what its header says against taking an image for the scan of its contrast."""
-    said = frame.acquisition
+def _doubts(frames: Sequence[Frame], contrast: Contrast) -> list[str]:
+    """Return what its header says against taking a series for the scan of its contrast."""
+    said = frames[0].acquisition
     doubts = []
+    if 1 < len(frames) < MIN_SLICES:
+        doubts.append(f"it has {len(frames)} slices, too few for a brain")
     if wrong := contradiction(said, contrast):
         doubts.append(wrong)
     if "DERIVED" in said.image_type or "SECONDARY" in said.image_type:
@@ -214,28 +208,35 @@ def _doubts(frame: Frame, contrast: Contrast) -> list[str]:
     return doubts
 
 
-def _misplaced(frames: Sequence[Frame]) -> list[str]:
-    """Return what is wrong with the places of slices, given in order along their normal."""
-    problems = []
-    if len(frames) < MIN_SLICES:
-        problems.append(f"it has {len(frames)} slices, too few for a brain")
+def _irregular(frames: Sequence[Frame]) -> list[str]:
+    """Return why slices, given in order along their normal, do not lie on one regular grid."""
     places = depths(frames)
     if places is None or frames[0].spacing is None:
-        return [*problems, "its header does not say where its slices lie"]
+        return ["its header does not say where its slices lie"]
+    if len(frames) < 2:
+        return ["it is a single slice"]
+    problems = ["its slices are sheared (a tilted gantry)"] if _sheared(frames) else []
     gaps = np.diff(places)
-    apart = gaps[gaps > SAME_PLACE_MM]
-    if len(apart) < len(gaps):
-        problems.append(f"{len(gaps) - len(apart)} of its slices lie where another one lies")
-    usual = float(np.median(apart)) if len(apart) else 0.0
-    uneven = np.flatnonzero(np.abs(apart - usual) > IRREGULAR * usual)
-    if len(uneven):
-        widest = int(gaps.argmax())
+    if together := int((gaps < SAME_PLACE_MM).sum()):
+        return [*problems, f"{together} of its slices lie where another one lies"]
+    position = np.array([frame.position for frame in frames], float)
+    off = position - np.linspace(position[0], position[-1], len(frames))
+    if np.linalg.norm(off, axis=1).max() > ASTRAY * gaps.mean():
+        widest, usual = int(gaps.argmax()), float(np.median(gaps))
         what = "a slice is missing" if gaps[widest] > 1.5 * usual else "its slices are uneven"
         where = f"between {_called(frames[widest])} and {_called(frames[widest + 1])}"
         problems.append(f"{what}: {gaps[widest]:.1f} mm {where}, {usual:.1f} mm elsewhere")
-    if sheared(frames):
-        problems.append("its slices are sheared (a tilted gantry)")
     return problems
+
+
+def _sheared(frames: Sequence[Frame]) -> bool:
+    """Say whether slices are shifted in their plane, as those of a tilted gantry are."""
+    normal, pixel = _normal(frames[0]), frames[0].spacing
+    first, last = frames[0].position, frames[-1].position
+    if normal is None or pixel is None or first is None or last is None:
+        return False
+    way = np.subtract(last, first)
+    return bool(np.linalg.norm(way - (way @ normal) * normal) > ASTRAY * min(pixel))
 
 
 def _called(frame: Frame) -> str:
