@@ -18,7 +18,7 @@ from hale.prep.bias import coarse_grid, corrected, log_bias
 from hale.prep.brain.extracted import already_extracted
 from hale.prep.chain import prepare, space_of
 from hale.prep.normalize import normalised
-from hale.prep.quality import resemblance
+from hale.prep.measures import resemblance
 from hale.prep.register import register
 from hale.prep.settings import Mode, Normalisation, Preparation
 

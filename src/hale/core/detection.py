@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hale.core.quality import ContrastSeen, Quality
 from hale.core.scan import Contrast, Volume
 from hale.core.types import Labels, Map, Mask
 
@@ -61,8 +62,12 @@ class Detection:
     flagged: bool | None
     validity: Validity | None
     """None where uncalibrated."""
+    quality: Quality
+    """Whether the scan and its preparation are fit for use; apart from what was found in it."""
     checks: Mapping[str, float]
     """Figures of extraction and registration: brain_ml, overlap_dice, correlation, ..."""
+    contrasts_seen: tuple[ContrastSeen, ...] = ()
+    """What each contrast looks like, beside what it was called."""
     template: Mapping[str, Any] = field(default_factory=dict)
     """Registration picture: ``scan`` and ``template`` on the model grid, if registered."""
     notes: tuple[str, ...] = ()

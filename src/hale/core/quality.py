@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hale.core.scan import Contrast
+
 
 class Verdict(StrEnum):
     """What to do with the result."""
@@ -27,6 +29,19 @@ class Finding:
     """A sentence with the figure and its bound."""
     measure: str
     """The key of the figure in `Trace.checks`; empty for a doubt about the header."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastSeen:
+    """What a scan was called, and what it looks like."""
+
+    claimed: Contrast
+    recognised: Contrast | None
+    """None: cannot be told."""
+    agrees: bool
+    """Whether nothing speaks against the claim."""
+    why: str
+    """One clause."""
 
 
 @dataclass(frozen=True, kw_only=True)

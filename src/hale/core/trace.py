@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hale.core.grid import Grid, resample, resample_mask
+from hale.core.quality import ContrastSeen
 from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 
 
@@ -24,6 +25,8 @@ class Trace:
     """Offset and scale: native intensity = offset + scale x normalised."""
     checks: Mapping[str, float] = field(default_factory=dict)
     """Figures of extraction and registration: brain_ml, overlap_dice, correlation."""
+    contrasts: tuple[ContrastSeen, ...] = ()
+    """What each contrast looks like, where it could be compared with the template."""
     notes: tuple[str, ...] = ()
     """What was repaired or recognised, a sentence each."""
     seconds: Mapping[str, float] = field(default_factory=dict)

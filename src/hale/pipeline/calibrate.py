@@ -15,12 +15,14 @@ from hale.calibration import (
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.scan import Split
+from hale.core.trace import Trace
 from hale.data.cohort import Entry, of_split, refuse_repeated_content, with_splits
 from hale.data.folder import read_folder
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, runs_in, save_model, score, versions
 from hale.pipeline.prepare import Workshop, read_entry
+from hale.pipeline.verdict import distribution
 from hale.prep.chain import Prepared
 
 SITE_SHARES = {Split.STANDARDISE: 0.4, Split.CALIBRATE: 0.6}
@@ -36,6 +38,7 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
     settings = model.recipe.calibration
     maps, kept, failures = {}, {}, {}
     domain: dict[str, Any] = {}
+    traces: list[Trace] = []
     for split in (Split.STANDARDISE, Split.CALIBRATE):
         chosen = of_split(entries, split)
         prepared, failed = workshop.prepare_all(chosen, f"preparing the {split} scans")
@@ -43,10 +46,12 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         by_id = {p.scan.id: p for p in prepared}
         kept[split] = [entry for entry in chosen if entry.id in by_id]
         maps[split] = _scored(model, [by_id[e.id] for e in kept[split]], workshop, split)
+        traces += [by_id[entry.id].trace for entry in kept[split]]
         if split is Split.CALIBRATE:
             sources = [read_entry(entry).source for entry in kept[split]]
             contrasts = {str(c) for entry in kept[split] for c in entry.files}
             domain = domain_of([by_id[e.id].trace for e in kept[split]], sources, contrasts)
+            domain["quality"] = distribution([trace.checks for trace in traces])
     refuse_few(settings, [*kept[Split.STANDARDISE], *kept[Split.CALIBRATE]])
     grid = model.space.grid
     result: Calibration = calibrated(

@@ -34,6 +34,8 @@ COLUMNS = (
     "largest_ml",
     "smallest_p",
     "p_values_hold",
+    "quality",
+    "out_of_domain",
     "seconds",
     "reason",
 )
@@ -250,6 +252,13 @@ def _row(out: Path, name: str, failure: Failure | None = None) -> dict[str, Any]
         "largest_ml": f"{max(volumes, default=0.0):.2f}",
         "smallest_p": f"{min((x['p'] for x in lesions), default=1.0):.4f}",
         "p_values_hold": None if validity is None else validity["holds"],
+        "quality": result["quality"]["verdict"],
+        "out_of_domain": bool(result["quality"]["out_of_domain"]),
         "seconds": f"{sum(result['seconds'].values()):.1f}",
-        "reason": "; ".join(validity["reasons"]) if validity else "",
+        "reason": "; ".join(
+            [
+                *(finding["what"] for finding in result["quality"]["findings"]),
+                *(validity["reasons"] if validity else ()),
+            ]
+        ),
     }

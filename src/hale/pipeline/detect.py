@@ -11,12 +11,14 @@ from hale.calibration import Calibration, Component, settings_of
 from hale.core.anomaly import AnomalyMap, top_mean
 from hale.core.detection import Detection, Lesion
 from hale.core.grid import Grid
+from hale.core.quality import Quality
 from hale.core.scan import RawScan
 from hale.core.trace import Trace
 from hale.core.types import Labels, LabelsElsewhere, Map, Mask, MaskElsewhere
 from hale.io.cache import Cache
 from hale.methods import describe
 from hale.pipeline.domain import validity
+from hale.pipeline.fitness import quality_of, refuse_unfit
 from hale.pipeline.model import Model, runs_in, score, summary, versions
 from hale.prep.chain import Prepared, prepare
 from hale.prep.settings import MNI152, Mode
@@ -38,9 +40,12 @@ def detect(
         insist: Whether to go on where contrast or quality control refuse, saying so.
 
     Raises:
-        Refused: The exam cannot be prepared for this model.
+        Refused: The exam cannot be prepared for this model, or is not fit for it.
     """
     prepared = prepare(raw, model.recipe.prep, cache or Cache(), model.space)
+    quality = quality_of(prepared.trace, model.calibration)
+    if not insist:
+        refuse_unfit(raw.id, quality)
     start = time.perf_counter()
     anomaly = score(model, prepared.scan)
     seconds = {**prepared.trace.seconds, "score": time.perf_counter() - start}
@@ -51,7 +56,7 @@ def detect(
         else _calibrated(model, model.calibration, raw, prepared, anomaly)
     )
     seconds["undo"] = time.perf_counter() - start
-    return replace(detection, seconds=seconds)
+    return replace(detection, quality=quality, seconds=seconds)
 
 
 def _uncalibrated(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap) -> Detection:
@@ -182,7 +187,9 @@ def _common(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap)
         "contrasts": raw.volumes,
         "brain": trace.brain,
         "pseudo_healthy": _pseudo_healthy(anomaly, trace),
+        "quality": Quality(),
         "checks": trace.checks,
+        "contrasts_seen": trace.contrasts,
         "template": _registration(model, prepared),
         "notes": tuple(notes),
         "provenance": {

@@ -17,6 +17,7 @@ from hale.core.scan import RawScan, Space
 from hale.data.cohort import Entry
 from hale.io.cache import Cache
 from hale.io.raw import read_raw
+from hale.pipeline.fitness import quality_of, refuse_unfit
 from hale.prep.chain import Prepared, prepare
 from hale.prep.settings import Preparation
 
@@ -102,7 +103,9 @@ def prepared_or_failure(
 ) -> Prepared | Failure:
     """Return the prepared scan of an entry, or why there is none."""
     try:
-        return prepare(read_entry(entry), settings, cache, space)
+        prepared = prepare(read_entry(entry), settings, cache, space)
+        refuse_unfit(entry.id, quality_of(prepared.trace))
+        return prepared
     except Refused as error:
         return Failure(id=entry.id, reason=str(error))
 

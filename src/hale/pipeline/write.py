@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -20,6 +21,7 @@ from hale.core.grid import Grid
 from hale.core.scan import Source, Stored
 from hale.io.model import swap
 from hale.io.nifti import write_volume
+from hale.pipeline.verdict import LEFT_RIGHT
 from hale.report.page import write_report
 from hale.report.view import first_volume
 
@@ -119,11 +121,23 @@ def as_json(detection: Detection) -> dict[str, Any]:
         "p_values": None if detection.validity is None else asdict(detection.validity),
         "calibration": detection.calibration,
         "lesions": [asdict(lesion) for lesion in detection.lesions],
-        "checks": dict(detection.checks),
+        "quality": quality_json(detection),
+        "checks": {name: None if isnan(x) else x for name, x in detection.checks.items()},
         "notes": list(detection.notes),
         "seconds": {name: round(value, 2) for name, value in detection.seconds.items()},
         "provenance": dict(detection.provenance),
         "intended_use": "Research use only. Not a medical device; not for diagnosis.",
+    }
+
+
+def quality_json(detection: Detection) -> dict[str, Any]:
+    """Return verdict and reasons as plain JSON."""
+    return {
+        "verdict": str(detection.quality.verdict),
+        "findings": [asdict(finding) for finding in detection.quality.findings],
+        "out_of_domain": list(detection.quality.out_of_domain),
+        "contrasts": [asdict(seen) for seen in detection.contrasts_seen],
+        "left_right": LEFT_RIGHT,
     }
 
 

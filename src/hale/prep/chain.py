@@ -1,6 +1,7 @@
 """The preparation of one exam, stage by stage; each stage is cached by content and settings."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,15 +9,16 @@ from hale.core.errors import Refused
 from hale.core.grid import resample_mask
 from hale.core.scan import Contrast, RawScan, Scan, Space, Volume
 from hale.core.trace import Trace
-from hale.core.types import Affine, Map, Mask, MaskElsewhere
+from hale.core.types import Affine, Mask
 from hale.io.cache import Cache, key_of
 from hale.prep.bias import corrected, log_bias
 from hale.prep.brain.ct import looks_like_ct
 from hale.prep.brain.find import find_brain
 from hale.prep.finite import finite, refuse_flat, without_nan
+from hale.prep.inspect import inspect_given, inspect_native, inspect_registered
 from hale.prep.log import Log
 from hale.prep.normalize import normalised
-from hale.prep.place import brought, check_place, covered, to_other, to_reference
+from hale.prep.place import Placed, brought, covered, to_other, to_reference
 from hale.prep.settings import Mode, Preparation
 from hale.prep.template import middle_of, template_of
 
@@ -84,9 +86,8 @@ def _prepare_given(raw: RawScan, settings: Preparation, space: Space, log: Log) 
     if not brain.any():
         raise Refused(raw.id, "every voxel is 0: no brain", "check the scan")
     volumes = {c: without_nan(raw.id, v, brain, log) for c, v in raw.volumes.items()}
-    log.checks["brain_ml"] = float(brain.sum()) * raw.reference.grid.voxel_ml
-    images = {contrast: volume.values for contrast, volume in volumes.items()}
-    return _prepared(raw, images, brain, brain, settings, space, log)
+    inspect_given(raw, brain, log)
+    return _prepared(raw, _where_it_is(volumes, brain, space), settings, space, log)
 
 
 def _prepare_native(
@@ -96,8 +97,21 @@ def _prepare_native(
     if min(raw.reference.grid.shape) < MIN_VOXELS or len(raw.volumes) > 1:
         return _prepare_given(raw, settings, space, log)
     whole = _reference(raw, settings, cache, log)
-    images = {next(iter(raw.volumes)): whole.volume.values}
-    return _prepared(raw, images, whole.brain, whole.brain, settings, space, log)
+    with log.stage("check"):
+        inspect_native(raw.reference, whole.brain, log)
+    volumes = {next(iter(raw.volumes)): whole.volume}
+    return _prepared(raw, _where_it_is(volumes, whole.brain, space), settings, space, log)
+
+
+def _where_it_is(volumes: Mapping[Contrast, Volume], brain: Mask, space: Space) -> Placed:
+    """Return an exam that is not moved."""
+    return Placed(
+        images={contrast: volume.values for contrast, volume in volumes.items()},
+        inside=brain,
+        brain=brain,
+        ways=dict.fromkeys(volumes, np.eye(4)),
+        grid=space.grid,
+    )
 
 
 def _prepare_full(
@@ -110,26 +124,23 @@ def _prepare_full(
             raw.id, reference.volume, reference.brain, settings, cache, reference.content
         )
     first, *others = raw.volumes
+    grid = space.grid
     with log.stage("resample"):
-        images = {
-            first: brought(reference.volume, reference.brain, to_native, space.grid, settings)
-        }
-        inside = resample_mask(
-            reference.brain, reference.volume.grid, space.grid, transform=to_native
-        )
+        images = {first: brought(reference.volume, reference.brain, to_native, grid, settings)}
+        inside = resample_mask(reference.brain, raw.reference.grid, grid, transform=to_native)
+    ways, seen = {first: to_native}, inside
     for contrast in others:
         other, transform = _other(raw, contrast, reference, settings, cache, log)
         with log.stage("resample"):
-            there = transform @ to_native
-            images[contrast] = brought(other.volume, other.brain, there, space.grid, settings)
-            seen = covered(other.volume, there, space.grid)
-            log.checks[f"covered_{contrast}"] = float(seen[inside].mean()) if inside.any() else 0.0
-            inside = inside & seen
+            way = ways[contrast] = transform @ to_native
+            images[contrast] = brought(other.volume, other.brain, way, grid, settings)
+            reached = inside & covered(other.volume, way, grid)
+            log.checks[f"covered_{contrast}"] = float(reached.sum() / max(1, inside.sum()))
+            seen = seen & reached
+    placed = Placed(images=images, inside=inside, brain=reference.brain, ways=ways, grid=grid)
     with log.stage("check"):
-        check_place(raw.id, images, inside, settings, space.grid, log)
-    return _prepared(
-        raw, images, inside, reference.brain, settings, space, log, to_native=to_native
-    )
+        inspect_registered(raw, placed, settings, log)
+    return _prepared(raw, replace(placed, inside=seen), settings, space, log)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -190,31 +201,26 @@ def _unbiased(volume: Volume, brain: Mask, cache: Cache, content: str) -> Volume
     return corrected(volume, field)
 
 
-def _prepared(  # noqa: PLR0913 - what a scan and its trace are made of
-    raw: RawScan,
-    images: dict[Contrast, Map],
-    inside: Mask,
-    brain: MaskElsewhere,
-    settings: Preparation,
-    space: Space,
-    log: Log,
-    *,
-    to_native: Affine | None = None,
+def _prepared(
+    raw: RawScan, placed: Placed, settings: Preparation, space: Space, log: Log
 ) -> Prepared:
     """Normalise each contrast; put scan and trace together."""
-    pairs = [normalised(image, inside, settings, raw.id) for image in images.values()]
+    pairs = [normalised(x, placed.inside, settings, raw.id) for x in placed.images.values()]
     image = np.stack([values for values, _ in pairs])
     trace = Trace(
         native=raw.reference.grid,
         model=space.grid,
-        to_native=np.eye(4) if to_native is None else to_native,
-        brain=brain,
+        to_native=next(iter(placed.ways.values())),
+        brain=placed.brain,
         intensity=pairs[0][1],
         checks=log.checks,
+        contrasts=tuple(log.contrasts),
         notes=tuple(log.notes),
         seconds=log.seconds,
     )
-    return Prepared(scan=Scan(id=raw.id, space=space, image=image, brain=inside), trace=trace)
+    return Prepared(
+        scan=Scan(id=raw.id, space=space, image=image, brain=placed.inside), trace=trace
+    )
 
 
 def _refuse_slices(raw: RawScan) -> None:

@@ -1,8 +1,8 @@
 """What contrast a scan is, by what its cerebrospinal fluid, grey and white matter look like.
 
-The scan lies in MNI152, so the template's tissue maps say where to look. Three intensities come out
-of it: the fluid's in the ventricles, and the grey matter's against the white matter beside it. They
-stand in another order in each contrast:
+The scan lies in MNI152, so the template's tissue maps say where to look: at the fluid of the
+ventricles, and at grey matter against the white matter beside it, with and without what lies at
+sulci, whose fluid darkens or brightens it. Each contrast has another order of the three:
 
 - T1w: white > grey > fluid, and with gadolinium as well, so both are one family here,
 - T2w: fluid >> grey > white,
@@ -10,9 +10,10 @@ stand in another order in each contrast:
 - PDw: grey > white, and the fluid near them.
 
 Distances are counted in scatters of white matter (1.4826 x the median absolute deviation from its
-surroundings), so neither scale nor offset matters, and noise makes the answer None, never another.
-White matter is compared near by: a bias field cancels, and so does old white-matter disease, which
-hugs the ventricles and leaves the white matter under the cortex alone.
+surroundings), so neither scale nor offset matters, and noise makes the answer None. White matter is
+compared near by: a bias field cancels, and so does much of old white-matter disease, which hugs the
+ventricles and leaves the white matter under the cortex alone. A scan more than about 6 mm off the
+template, or a T2w of inverted intensities, is beyond this: check the registration first.
 """
 
 from collections.abc import Mapping
@@ -118,15 +119,17 @@ def recognise(image: Map, brain: Mask, grid: Grid) -> Recognised:
     if high - low <= ONE_VALUE * abs(depth):
         return _unknown("the ventricles are one value")
     above = (image - np.float32(level)).astype(np.float32)
-    wet = brain & (above / depth > WET)
-    white = white & (above / depth < 0.5)  # not where this brain's ventricles are wider
+    wet = np.zeros_like(brain)
+    if abs(depth) > ALIKE * _scatter(above[white]):  # else wet and dry look the same
+        wet = brain & (above / depth > WET)
+        white = white & (above / depth < 0.5)  # not where this brain's ventricles are wider
     above = above - _around(above, white, grid)
-    scatter = 1.4826 * float(np.median(np.abs(above[white])))
+    scatter = _scatter(above[white])
     if scatter == 0:
         return _unknown("the white matter is one value")
     dry = grey & ~_widened(wet, grid)
-    if np.count_nonzero(dry) < MIN_VOXELS:
-        return _unknown("no grey matter lies apart from the fluid")
+    if np.count_nonzero(dry) < MIN_VOXELS:  # grey is like the fluid, as in a PDw
+        dry = grey
     return _judged(
         *(float(v) / scatter for v in (depth, np.median(above[grey]), np.median(above[dry])))
     )
@@ -168,6 +171,11 @@ def _judged(fluid: float, grey: float, dry: float) -> Recognised:
 def _unknown(reason: str) -> Recognised:
     nan = float("nan")
     return Recognised(contrast=None, margins={}, fluid=nan, grey=nan, dry=nan, reason=reason)
+
+
+def _scatter(values: np.ndarray) -> float:
+    """Return the robust spread about 0."""
+    return 1.4826 * float(np.median(np.abs(values)))
 
 
 def _around(image: Map, where: Mask, grid: Grid) -> Map:

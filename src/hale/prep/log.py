@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from hale.core.quality import ContrastSeen
+
 
 @dataclass
 class Log:
@@ -13,6 +15,7 @@ class Log:
     notes: list[str]
     seconds: dict[str, float] = field(default_factory=dict)
     checks: dict[str, float] = field(default_factory=dict)
+    contrasts: list[ContrastSeen] = field(default_factory=list)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

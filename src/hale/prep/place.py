@@ -1,6 +1,7 @@
 """Where the template's positions lie in each contrast, and the contrasts brought there."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,17 +11,30 @@ from hale.core.grid import Grid, resample, resample_mask
 from hale.core.scan import Contrast, Volume
 from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 from hale.io.cache import Cache, key_of
-from hale.prep.log import Log
-from hale.prep.quality import resemblance
 from hale.prep.register import register, smoothed
 from hale.prep.settings import Preparation
-from hale.prep.template import TEMPLATE_BRAIN, template_hash, template_of, template_on
+from hale.prep.template import template_hash, template_of
 from hale.prep.threads import single_threaded
 
 VERSION = 1
 """Of the registrations' results: raise it when one finds something else."""
 TIME_STEP = 0.125
 """Of the curvature flow."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Placed:
+    """An exam on the model grid, not yet normalised, and the ways back."""
+
+    images: Mapping[Contrast, Map]
+    """The reference first."""
+    inside: Mask
+    """Brain of the reference, on the model grid."""
+    brain: MaskElsewhere
+    """The same on its native grid."""
+    ways: Mapping[Contrast, Affine]
+    """From template position to position in each contrast, mm."""
+    grid: Grid
 
 
 def to_reference(
@@ -111,45 +125,3 @@ def _curvature_flow(volume: Volume, iterations: int) -> Volume:
         flow = sitk.CurvatureFlow(image, TIME_STEP, iterations)
     values = np.ascontiguousarray(sitk.GetArrayFromImage(flow).T, dtype=np.float32)
     return Volume(values=values, grid=volume.grid)
-
-
-def check_place(
-    name: str,
-    images: Mapping[Contrast, Map],
-    inside: Mask,
-    settings: Preparation,
-    grid: Grid,
-    log: Log,
-) -> None:
-    """Refuse a registration that does not lay brain on brain, and tissue on tissue.
-
-    Raises:
-        Refused: Too little overlap with the template, or a contrast that it does not explain.
-    """
-    template = template_on(grid, settings.template_of_reference)
-    there = template > TEMPLATE_BRAIN
-    both = inside & there
-    dice = 2 * float(both.sum()) / max(1.0, float(inside.sum() + there.sum()))
-    log.checks["overlap_dice"] = dice
-    if dice < settings.min_overlap:
-        why = f"registration failed: Dice with the template's brain {dice:.2f}"
-        remedy = f"the bound is {settings.min_overlap}; check orientation and extraction"
-        raise Refused(name, why, remedy)
-    for number, (contrast, image) in enumerate(images.items()):
-        suffix = "" if number == 0 else f"_{contrast}"
-        if image[both].std() > 0:
-            correlation = np.corrcoef(image[both], template[both])[0, 1]
-            log.checks[f"correlation{suffix}"] = float(correlation)
-        alike = resemblance(image, template, both, grid)
-        log.checks[f"resemblance{suffix}"] = alike
-        if not alike >= settings.min_resemblance:
-            _refuse_unlike(name, contrast, alike, settings, first=number == 0)
-
-
-def _refuse_unlike(
-    name: str, contrast: Contrast, alike: float, settings: Preparation, *, first: bool
-) -> None:
-    explained = f"the template explains {100 * alike:.0f} % of its intensities"
-    why = f"no brain found: {explained}" if first else f"{contrast} does not fit: {explained}"
-    bound = f"the bound is {100 * settings.min_resemblance:g} %"
-    raise Refused(name, why, f"{bound}; check the scan and its extraction")
