@@ -93,6 +93,11 @@ def test_a_single_slice_will_do(contrast):
     assert recognise(image, image > 0, grid).contrast is contrast
 
 
+@pytest.mark.parametrize("fluid", [0.75, 0.8, 0.9, 1.0])
+def test_in_a_pdw_the_fluid_may_be_as_white_or_grey(fluid, brain):
+    assert recognise(head((fluid, 1.0, 0.8), GRID), brain, GRID).contrast is PDW
+
+
 def test_an_inverted_t1w_is_no_t1w(heads, brain):
     inverted = np.where(brain, 1.2 - heads[T1W], 0).astype("f4")
     found = recognise(inverted, brain, GRID)
