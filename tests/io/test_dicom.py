@@ -423,12 +423,13 @@ def test_odd_headers_are_told(flair, t1, tmp_path, into):
     series = one_series(tmp_path / "in")
     assert (series.contrast, series.frames[0].acquisition.echo_ms) == (Contrast.FLAIR, None)
     shutil.rmtree(tmp_path / "in")
-    for path in write_classic(tmp_path / "in", flair, FLAIR, exam=who):
-        read = dcmread(path)
-        del read["ImagePositionPatient"]
-        read.save_as(path)
-    series = one_series(tmp_path / "in")
-    assert series.problems == ("its header does not say where its slices lie",)
+    for name, value in (("ImagePositionPatient", None), ("PixelSpacing", [0, 0])):
+        for path in write_classic(tmp_path / "in", flair, FLAIR, exam=who):
+            read = dcmread(path)
+            setattr(read, name, value)
+            read.save_as(path)
+        series = one_series(tmp_path / "in")
+        assert series.problems == ("its header does not say where its slices lie",)
     with pytest.raises(Refused, match="does not say where"):
         convert(series, into)
     first = write_classic(tmp_path / "in", flair, FLAIR, exam=who)[0]

@@ -1,5 +1,6 @@
 """What a DICOM file says of itself, frame by frame, without its pixels."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,9 +244,9 @@ def _number(value: Any) -> float | None:
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """Return ``count`` numbers, None if the value holds anything else."""
+    """Return ``count`` finite numbers, None if the value holds anything else."""
     try:
         numbers = () if isinstance(value, str) else tuple(float(part) for part in value)
     except (TypeError, ValueError):
         return None
-    return numbers if len(numbers) == count else None
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

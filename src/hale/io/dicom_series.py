@@ -211,7 +211,7 @@ def _doubts(frames: Sequence[Frame], contrast: Contrast) -> list[str]:
 def _irregular(frames: Sequence[Frame]) -> list[str]:
     """Return why slices, given in order along their normal, do not lie on one regular grid."""
     places = depths(frames)
-    if places is None or frames[0].spacing is None:
+    if places is None or min(frames[0].spacing or (0.0,)) <= 0:
         return ["its header does not say where its slices lie"]
     if len(frames) < 2:
         return ["it is a single slice"]
