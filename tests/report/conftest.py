@@ -60,7 +60,7 @@ def make_detection(shape=(40, 48, 32), spacing=(2.0, 2.0, 2.0)) -> Detection:
         flagged=True,
         validity=Validity(holds=True),
         checks={"brain_ml": 321.0, "overlap_dice": 0.95, "shift_mm": 1.5, "odd": float("nan")},
-        template={"scan": image, "template": image},
+        template={"scan": image[None], "template": image},
         notes=("The orientation was LPS; it was reoriented.",),
         seconds={"read": 0.5, "score": 1.25},
         calibration={

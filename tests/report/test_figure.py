@@ -154,10 +154,11 @@ def test_no_counterpart_no_comparison(found):
     assert comparison(replace(found, pseudo_healthy=None)) is None
 
 
-def test_registration_is_shown_where_there_is_one(found):
-    assert registration_check({}) is None
-    stacked = {key: value[None] for key, value in found.template.items()}
-    assert registration_check(stacked).data == registration_check(found.template).data
+def test_registration_is_shown_plane_by_plane(found):
+    image, template = found.template["scan"][0], found.template["template"]
+    seen = registration_check(image, template)
+    assert seen.data == registration_check(image.copy(), template).data
+    assert seen.data != registration_check(np.roll(image, 3, 1), template).data
 
 
 def test_stitched_tiles_keep_their_order():

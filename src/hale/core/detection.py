@@ -62,14 +62,15 @@ class Detection:
     flagged: bool | None
     validity: Validity | None
     """None where uncalibrated."""
-    quality: Quality
-    """Whether the scan and its preparation are fit for use; apart from what was found in it."""
     checks: Mapping[str, float]
     """Figures of extraction and registration: brain_ml, overlap_dice, correlation, ..."""
+    quality: Quality = field(default_factory=Quality)
+    """Whether the scan and its preparation are fit for use; apart from what was found in it."""
     contrasts_seen: tuple[ContrastSeen, ...] = ()
     """What each contrast looks like, beside what it was called."""
     template: Mapping[str, Any] = field(default_factory=dict)
-    """Registration picture: ``scan`` and ``template`` on the model grid, if registered."""
+    """Registration pictures: ``scan`` (contrast i j k) and ``template`` (i j k) on the model grid,
+    if registered."""
     notes: tuple[str, ...] = ()
     """What was repaired or is in doubt, a sentence each."""
     seconds: Mapping[str, float] = field(default_factory=dict)

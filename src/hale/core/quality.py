@@ -20,6 +20,10 @@ SEVERITY = tuple(Verdict)
 """From harmless to worst."""
 
 
+LEFT_RIGHT = "Left and right rest on the header alone: a mirrored brain looks like a brain."
+"""Said in every result: no image tells its side."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One reason not to pass."""

@@ -11,7 +11,6 @@ from hale.calibration import Calibration, Component, settings_of
 from hale.core.anomaly import AnomalyMap, top_mean
 from hale.core.detection import Detection, Lesion
 from hale.core.grid import Grid
-from hale.core.quality import Quality
 from hale.core.scan import RawScan
 from hale.core.trace import Trace
 from hale.core.types import Labels, LabelsElsewhere, Map, Mask, MaskElsewhere
@@ -187,7 +186,6 @@ def _common(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap)
         "contrasts": raw.volumes,
         "brain": trace.brain,
         "pseudo_healthy": _pseudo_healthy(anomaly, trace),
-        "quality": Quality(),
         "checks": trace.checks,
         "contrasts_seen": trace.contrasts,
         "template": _registration(model, prepared),
@@ -219,6 +217,6 @@ def _registration(model: Model, prepared: Prepared) -> dict[str, Any]:
         return {}
     grid: Grid = model.space.grid
     return {
-        "scan": prepared.scan.image[0],
+        "scan": prepared.scan.image,
         "template": template_on(grid, prep.template_of_reference),
     }

@@ -6,12 +6,10 @@ from math import isnan
 
 import numpy as np
 
-from hale.core.quality import SEVERITY, Finding, Quality, Verdict
+from hale.core.quality import LEFT_RIGHT, SEVERITY, Finding, Quality, Verdict
 from hale.core.scan import Contrast
 from hale.pipeline.rules import RULES, Rule
 
-LEFT_RIGHT = "Left and right rest on the header alone: a mirrored brain looks like a brain."
-"""To be said in every report."""
 DOUBTED_SIDE = ("side unknown", "left and right are a convention")
 """What reading a header notes when it does not say which side is which."""
 WIDTHS = 5.0

@@ -18,10 +18,10 @@ from hale import __version__
 from hale.core.detection import Detection
 from hale.core.errors import Refused
 from hale.core.grid import Grid
+from hale.core.quality import LEFT_RIGHT
 from hale.core.scan import Source, Stored
 from hale.io.model import swap
 from hale.io.nifti import write_volume
-from hale.pipeline.verdict import LEFT_RIGHT
 from hale.report.page import write_report
 from hale.report.view import first_volume
 

@@ -1,8 +1,5 @@
 """The pictures that show whether the preparation worked: brain extraction and registration."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
@@ -54,16 +51,13 @@ def brain_check(detection: Detection) -> Picture:
     return _picture(tiles, axes, "The scan with the edge of the extracted brain")
 
 
-def registration_check(template: Mapping[str, Any]) -> Picture | None:
+def registration_check(scan: Map, atlas: Map) -> Picture:
     """Return scan and template in a checkerboard, and the template's edges on the scan.
 
     Args:
-        template: ``scan`` and ``template`` on the isotropic model grid, i j k or contrast i j k
-            (the first is shown). Anything else gives no picture.
+        scan: One contrast on the isotropic model grid.
+        atlas: The template there.
     """
-    if "scan" not in template or "template" not in template:
-        return None
-    scan, atlas = (_first_contrast(template[key]) for key in ("scan", "template"))
     inside = atlas > 0
     axes = [2] if atlas.shape[2] == 1 else [2, 1, 0]
     frame = frame_of((1.0, 1.0, 1.0), inside, cell=CELL, margin_mm=4.0)
@@ -95,12 +89,6 @@ def _picture(tiles: list[Sheet], axes: list[int], alt: str) -> Picture:
         for label in tile_labels(PLANES[axis], axis, corner, cell)
     ]
     return render(canvas, labels, alt)
-
-
-def _first_contrast(values: Any) -> Map:
-    """Return ``values`` as i j k in single precision."""
-    array = np.asarray(values, np.float32)
-    return array[0] if array.ndim == 4 else array
 
 
 def _checkerboard(size: tuple[int, int], square: int = 38) -> TileMask:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from hale.core.detection import Detection
+from hale.report.canvas import Picture
 from hale.report.checks import brain_check, registration_check
 from hale.report.figure import closeup, comparison, mosaic
 from hale.report.view import first_volume, tilt
@@ -19,6 +20,7 @@ from hale.report.words import (
     methods_paragraph,
     p_value,
     position,
+    quality_words,
     verdict,
     volume,
 )
@@ -80,8 +82,9 @@ def _content(detection: Detection) -> dict[str, Any]:
         "calibration": detection.calibration or {},
         "comparison": comparison(detection),
         "brain": brain_check(detection),
-        "registration": registration_check(detection.template),
-        "checks": [_check(name, float(value)) for name, value in detection.checks.items()],
+        "registrations": _registrations(detection),
+        **quality_words(detection),
+        **_figures(detection.checks),
         "methods": methods_paragraph(detection),
         "record": list(_record(detection.provenance)),
         "recipe": _recipe(detection.provenance.get("recipe")),
@@ -101,6 +104,24 @@ def _facts(detection: Detection) -> Iterable[tuple[str, str]]:
         yield "Model", str(model)
     if date := detection.provenance.get("date"):
         yield "Date", str(date)[:16].replace("T", " ")
+
+
+def _registrations(detection: Detection) -> list[tuple[str, Picture]]:
+    """Return the registration picture of each contrast."""
+    if "scan" not in detection.template:
+        return []
+    template = detection.template["template"]
+    images = zip(detection.contrasts, detection.template["scan"], strict=True)
+    return [(contrast.value, registration_check(image, template)) for contrast, image in images]
+
+
+def _figures(checks: Mapping[str, float]) -> dict[str, list[tuple[str, str]]]:
+    """Return the figures that a reader should see, and all others."""
+    shown = [name for name in CHECKS if name in checks]
+    return {
+        "checks": [_check(name, float(checks[name])) for name in shown],
+        "more_checks": [_check(n, float(x)) for n, x in checks.items() if n not in CHECKS],
+    }
 
 
 def _check(name: str, value: float) -> tuple[str, str]:

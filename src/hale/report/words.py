@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hale.core.detection import Detection
+from hale.core.quality import LEFT_RIGHT, ContrastSeen
+from hale.core.quality import Verdict as Fitness
 from hale.report.view import DIRECTIONS
 
 INTENDED_USE = "Research use only. Not a medical device; not for diagnosis."
@@ -50,6 +52,30 @@ def verdict(detection: Detection) -> Verdict:
         "That does not make the scan normal: small or faint findings stay below this line. "
         f"{_realised(told)}".strip(),
     )
+
+
+def quality_words(detection: Detection) -> dict[str, Any]:
+    """Return what the page says of the quality of the scan and of its preparation."""
+    quality = detection.quality
+    headline = {
+        Fitness.PASS: "",
+        Fitness.WARN: "Look at the scan and its checks before the map",
+        Fitness.REFUSE: "Quality control refuses this scan; the user insisted",
+    }[quality.verdict]
+    return {
+        "quality": str(quality.verdict),
+        "quality_headline": headline,
+        "findings": [f"{f.what[0].upper()}{f.what[1:]}." for f in quality.findings],
+        "out_of_domain": [f"{text[0].upper()}{text[1:]}." for text in quality.out_of_domain],
+        "contrasts_seen": [_seen(seen) for seen in detection.contrasts_seen],
+        "left_right": LEFT_RIGHT,
+    }
+
+
+def _seen(seen: ContrastSeen) -> tuple[str, str]:
+    """Return what a contrast was called, and what it looks like."""
+    like = "cannot be told" if seen.recognised is None else f"looks like {seen.recognised}"
+    return str(seen.claimed), f"{like}: {seen.why}"
 
 
 def _realised(told: Mapping[str, Any]) -> str:
