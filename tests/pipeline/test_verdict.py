@@ -109,6 +109,15 @@ def test_a_finding_says_figure_bound_and_meaning_and_the_worst_stands_first():
     )
 
 
+def test_figures_have_units_and_no_powers_of_ten():
+    found = judge(GOOD | {"brain_ml": 2034.4}).findings
+    assert found[0].what == (
+        "Brain volume is 2034 ml, above 2000 ml: an adult's is 900 to 2000 ml."
+    )
+    said = judge(GOOD | {"spacing_max_mm": 5.5}, cohort()).out_of_domain
+    assert said[0].startswith("Largest voxel edge is 5.5 mm; in the training cohort 1.9")
+
+
 def test_what_cannot_be_measured_says_nothing():
     assert judge(dict.fromkeys(GOOD, float("nan")), cohort()) == Quality()
 

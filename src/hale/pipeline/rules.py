@@ -20,6 +20,7 @@ class Rule:
 
     words: str
     """What it is, the subject of a sentence."""
+    unit: str = ""
     means: str = ""
     """What a value outside the bounds says."""
     warn: Range = EVERYTHING
@@ -51,7 +52,8 @@ RULES: Mapping[str, Rule] = {
     ),
     "correlation": Rule(words="correlation with the template", grain=0.05, bad=()),
     "rotation_deg": Rule(
-        words="turn of the head against the file's header, degrees",
+        words="turn of the head against the file's header",
+        unit="degrees",
         means="the header's orientation or the registration is wrong",
         warn=(0.0, 45.0),  # IXI: up to 33
         refuse=(0.0, 75.0),  # no head lies like this; a quarter turn is 90
@@ -88,7 +90,8 @@ RULES: Mapping[str, Rule] = {
         refuse=(0.0, inf),
     ),
     "centre_off_mm": Rule(
-        words="distance of the brain's middle from the template's, mm",
+        words="distance of the brain's middle from the template's",
+        unit="mm",
         means="the registration is shifted, or a part of the brain is missing",
         warn=(0.0, 8.0),  # IXI: 2.8
         refuse=(0.0, 25.0),
@@ -96,8 +99,9 @@ RULES: Mapping[str, Rule] = {
         bad=(1,),
     ),
     "brain_ml": Rule(
-        words="brain volume, ml",
-        means="an adult's is 900 to 2000",
+        words="brain volume",
+        unit="ml",
+        means="an adult's is 900 to 2000 ml",
         warn=(900.0, 2000.0),
         refuse=(300.0, 3000.0),  # as the extraction's own bounds
         grain=60.0,
@@ -124,7 +128,7 @@ RULES: Mapping[str, Rule] = {
         means="the scan is too coarse for the model: small lesions vanish between slices",
         warn=(0.0, 2.0),
     ),
-    "spacing_max_mm": Rule(words="largest voxel edge, mm", grain=0.2, bad=()),
+    "spacing_max_mm": Rule(words="largest voxel edge", unit="mm", grain=0.2, bad=()),
     "noise": Rule(
         words="noise over the brain's grey-value range",
         means="noise hides the anatomy",

@@ -102,8 +102,9 @@ class _Seen:
     def sentence(self) -> str:
         cohort = self.cohort
         return (
-            f"{_subject(self.key)} is {self.value:.3g}; in the training cohort"
-            f" {cohort['low']:.3g} to {cohort['high']:.3g} (n = {cohort['n']:.0f})"
+            f"{_subject(self.key)} is {_said(self.key, self.value)}; in the training cohort"
+            f" {_number(cohort['low'])} to {_said(self.key, cohort['high'])}"
+            f" (n = {cohort['n']:.0f})"
         )
 
     @property
@@ -125,7 +126,7 @@ def _absolute(key: str, value: float) -> list[Finding]:
         low, high = bounds
         if value < low or value > high:
             side, bound = ("below", low) if value < low else ("above", high)
-            what = f"{_subject(key)} is {value:.3g}, {side} {bound:.3g}"
+            what = f"{_subject(key)} is {_said(key, value)}, {side} {_said(key, bound)}"
             return [Finding(verdict=verdict, what=_with_meaning(key, what), measure=key)]
     return []
 
@@ -157,6 +158,15 @@ def _subject(key: str) -> str:
     words = RULES[measure].words if measure in RULES else measure
     words = words[0].upper() + words[1:]
     return f"{contrast}: {words}" if contrast else words
+
+
+def _said(key: str, value: float) -> str:
+    """Return a figure with its unit."""
+    return f"{_number(value)} {_rule(key).unit}".strip()
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _with_meaning(key: str, what: str) -> str:
