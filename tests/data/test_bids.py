@@ -6,7 +6,7 @@ import pytest
 
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots, Split
-from hale.data.bids import contrast_of, entry_of, read_bids
+from hale.data.bids import entry_of, read_bids
 
 T1W: Slots = ((Contrast.T1W,),)
 BOTH: Slots = ((Contrast.T1W,), (Contrast.FLAIR,))
@@ -20,22 +20,6 @@ def folder_of(folder: Path, *names: str, table: str | None = None) -> Path:
     if table is not None:
         (folder / "participants.tsv").write_text(table, encoding="utf-8")
     return folder
-
-
-@pytest.mark.parametrize(
-    ("name", "contrast"),
-    [
-        ("sub-01_T1w.nii.gz", Contrast.T1W),
-        ("sub-01_ses-2_FLAIR.nii", Contrast.FLAIR),
-        ("sub-01_ce-gd_T1w.nii.gz", Contrast.T1W_CE),
-        ("sub-01_desc-brain_T1w.nii.gz", None),
-        ("sub-01_label-lesion_mask.nii.gz", None),
-        ("sub-01_bold.nii.gz", None),
-        ("scan.nii.gz", None),
-    ],
-)
-def test_a_name_tells_the_contrast(name, contrast):
-    assert contrast_of(Path(name)) is contrast
 
 
 def test_a_data_set_is_read_with_its_table(tmp_path):

@@ -94,7 +94,7 @@ def command(
     A scan may be a whole head or brain-extracted, in any orientation. OUT then holds, on the
     scan's own grid, anomaly, pvalue, mask, brain and pseudo_healthy (.nii.gz), lesions.tsv,
     detection.json and report.html. For a cohort there is one folder an exam, and cohort.tsv; the
-    same command goes on where it was stopped. From DICOM there is mask.dcm (SEG) too.
+    same command goes on where it was stopped. From DICOM there is mask.seg.dcm too.
 
     Examples:
       hale detect scan.nii.gz --model models/atlas-t1 --out result/
@@ -120,6 +120,7 @@ def command(
         series=chosen_series(series),
         reading=Reading(entities=entity or (), fold=fold, published=published_lists),
         split=split,
+        insist=insist,
         tell=warn,
     )
     job = Job(
@@ -156,12 +157,10 @@ def _recipe(
         if settings:
             raise Refused("--set", "goes with --method", "a model's settings are its recipe's")
         return None
-    from hale.data.bids import contrast_of
+    from hale.pipeline.exams import contrast_meant
     from hale.pipeline.single import single_scan_recipe
 
-    said = [*asked.named, *(contrast_of(path) for path in asked.paths)]
-    contrast = asked.contrast or next((c for c in said if c is not None), Contrast.T1W)
-    return single_scan_recipe(method, contrast, settings or ())
+    return single_scan_recipe(method, contrast_meant(asked), settings or ())
 
 
 def _detect_one(job: "Job", entry: "Entry", brain_mask: Path | None, *, json: bool) -> None:

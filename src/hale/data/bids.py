@@ -8,27 +8,16 @@ from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots
 from hale.data.cohort import Entry, chosen, refuse_repeated_ids, wanted
 from hale.data.participants import Row, age_of, people_around, split_of
+from hale.io.contrast import SUFFIXES, contrast_of_name, is_derived
 from hale.io.nifti import is_image, stem
 
 SUBJECT = re.compile(r"(?:^|_)(sub-[^_/.]+)")
 SESSION = re.compile(r"(?:^|_)(ses-[^_/.]+)")
-DERIVED = re.compile(r"_(desc|label)-")
 ELSEWHERE = {"derivatives", "sourcedata"}
 """Folders of a data set whose images are not its scans."""
 
 Exams = dict[str, dict[Contrast, list[Path]]]
 """Files of each contrast of each exam, by the exam's id."""
-
-
-def contrast_of(path: Path) -> Contrast | None:
-    """Return the contrast that a BIDS name ends in, None if it names none (or a derivative)."""
-    name = stem(path)
-    suffix = name.rsplit("_", 1)[-1]
-    if DERIVED.search(name) or suffix not in set(Contrast):
-        return None
-    contrast = Contrast(suffix)
-    enhanced = contrast is Contrast.T1W and "_ce-" in name
-    return Contrast.T1W_CE if enhanced else contrast
 
 
 def read_bids(folder: Path, slots: Slots, entities: Sequence[str] = ()) -> list[Entry]:
@@ -92,7 +81,7 @@ def _by_exam(files: Iterable[Path], accepted: set[Contrast]) -> Exams:
     """Group the files that name a contrast by exam, and by contrast within it."""
     exams: dict[str, dict[Contrast, list[Path]]] = {}
     for path in files:
-        contrast = contrast_of(path)
+        contrast = contrast_of_name(path).contrast
         if contrast in accepted and contrast is not None:
             exams.setdefault(_exam(path), {}).setdefault(contrast, []).append(path)
     return exams
@@ -103,7 +92,7 @@ def _flat(files: Iterable[Path], folder: Path, slots: Slots) -> Exams:
     if len(slots) > 1:
         return {}
     flat = (p for p in files if p.parent == folder and not SUBJECT.search(stem(p)))
-    nameless = [p for p in flat if contrast_of(p) is None and not DERIVED.search(p.name)]
+    nameless = [p for p in flat if contrast_of_name(p).contrast is None and not is_derived(p)]
     found: dict[str, dict[Contrast, list[Path]]] = {}
     for path in nameless:
         found.setdefault(stem(path), {}).setdefault(slots[0][0], []).append(path)
@@ -115,7 +104,8 @@ def _exam(path: Path) -> str:
     name = stem(path)
     subject, session = SUBJECT.search(name), SESSION.search(name)
     if subject is None:
-        return name if contrast_of(path) is None else name.rsplit("_", 1)[0]
+        exam, _, suffix = name.rpartition("_")
+        return exam if exam and suffix.lower() in SUFFIXES else name
     return f"{subject.group(1)}_{session.group(1)}" if session else subject.group(1)
 
 

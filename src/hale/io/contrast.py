@@ -49,6 +49,24 @@ class Told(NamedTuple):
     """One clause."""
 
 
+def contrast_of_file(path: Path) -> Told:
+    """Return the contrast that a file's name says, else the side-car beside it.
+
+    Raises:
+        Refused: The side-car is no JSON table.
+    """
+    told = contrast_of_name(path)
+    sidecar = path.with_name(f"{stem(path)}.json")
+    if told.contrast is None and not is_derived(path) and sidecar.is_file():
+        return contrast_of_sidecar(sidecar)
+    return told
+
+
+def is_derived(path: Path) -> bool:
+    """Say whether a name is of what was made from a scan, such as a mask."""
+    return DERIVED.search(ENTITY.sub("", stem(path))) is not None
+
+
 def contrast_of_name(path: Path) -> Told:
     """Return the contrast that a file's name says; folders do not count.
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots, Split
-from hale.data.bids import SESSION, SUBJECT, contrast_of, entry_of
+from hale.data.bids import SESSION, SUBJECT, entry_of
 from hale.data.cohort import Entry, of_split, refuse_repeated_ids
 from hale.data.folder import Reading, read_folder
+from hale.io.contrast import contrast_of_file
 from hale.io.nifti import is_image
 from hale.pipeline.prepare import quiet
+
+T1W_FAMILY = {Contrast.T1W, Contrast.T1W_CE}
+"""Names often leave the contrast agent out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class Asked:
     """Of folders."""
     split: Split | None = None
     """Of folders, only this split."""
+    insist: bool = False
+    """Whether to believe the user against a file's name."""
     tell: Callable[[str], None] = quiet
     """Told what is wrong with published lists."""
 
@@ -47,7 +53,7 @@ def entries_of(asked: Asked, slots: Slots, scratch: Path) -> tuple[list[Entry], 
     if asked.named:
         if asked.paths:
             raise Refused("scans", "are given both with and without a contrast", "give one kind")
-        return [entry_of(asked.named, slots)], True
+        return [_checked(entry_of(asked.named, slots), asked)], True
     if not asked.paths:
         raise Refused("scans", "none is given", "give a file, a folder, or --t1w FILE")
     entries: list[Entry] = []
@@ -94,8 +100,8 @@ def only_exam(asked: Asked, slots: Slots, scratch: Path) -> Entry:
 def _entries(path: Path, asked: Asked, slots: Slots, scratch: Path) -> list[Entry]:
     """Return the exams of one path."""
     if not path.is_dir():
-        contrast = asked.contrast or (contrast_of(path) if is_image(path) else None)
-        return [entry_of({contrast or slots[0][0]: path}, slots)]
+        contrast = asked.contrast or contrast_of_file(path).contrast or slots[0][0]
+        return [_checked(entry_of({contrast: path}, slots), asked)]
     from hale.io.dicom import is_dicom_folder
 
     if is_dicom_folder(path):
@@ -118,6 +124,37 @@ def _entries(path: Path, asked: Asked, slots: Slots, scratch: Path) -> list[Entr
     for warning in warnings:
         asked.tell(f"{path}: {warning}")
     return entries
+
+
+def contrast_meant(asked: Asked) -> Contrast:
+    """Return the contrast of a single scan: what the user says, its name, its folder's only one.
+
+    Raises:
+        Refused: A folder of several contrasts.
+    """
+    if asked.contrast is not None:
+        return asked.contrast
+    found = list(asked.named)
+    for path in asked.paths:
+        files = [p for p in sorted(path.rglob("*")) if is_image(p)] if path.is_dir() else [path]
+        found += [told for file in files if (told := contrast_of_file(file).contrast) is not None]
+    several = sorted(set(found))
+    if len(several) > 1 and Contrast.T1W not in several:
+        what, why = str(asked.paths[0]), f"holds {', '.join(several)}"
+        raise Refused(what, why, "say which with --contrast")
+    return Contrast.T1W if len(several) != 1 else several[0]
+
+
+def _checked(entry: Entry, asked: Asked) -> Entry:
+    """Refuse files whose names or side-cars say another contrast than the user."""
+    for contrast, path in entry.files.items():
+        told = contrast_of_file(path)
+        if told.contrast is None or {told.contrast, contrast} <= T1W_FAMILY:
+            continue
+        if told.contrast is not contrast and not asked.insist:
+            why = f"is given as {contrast}, but says {told.contrast} ({told.why})"
+            raise Refused(str(path), why, "give it as what it is; --insist goes on all the same")
+    return entry
 
 
 def _is_exam(path: Path) -> bool:

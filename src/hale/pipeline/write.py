@@ -67,7 +67,7 @@ def write_detection(
             write_volume(folder / "mask.nii.gz", _smallest(detection.mask), stored)
             (folder / "lesions.tsv").write_text(lesion_table(detection), encoding="utf-8")
             if source.dicom:
-                _write_segmentation(folder / "mask.dcm", detection, grid, source)
+                _write_segmentation(folder / "mask.seg.dcm", detection, grid, source)
         if detection.pseudo_healthy is not None:
             write_volume(folder / "pseudo_healthy.nii.gz", detection.pseudo_healthy, stored)
         if report:
