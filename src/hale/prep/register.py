@@ -1,128 +1,130 @@
-"""Affine registration to the template by SimpleITK: centres of mass, rigid, then affine.
+"""Registration to a template (affine) and between the contrasts of an exam (rigid).
 
-Mutual information after Mattes et al. 2003, DOI 10.1109/TMI.2003.809072.
+Both rate many starts at 8 mm (`hale.prep.starts`), descend from the best on 2 mm copies, and ask
+whether that made the volumes at least as alike as any start had; if not, the next start is tried.
+All of it runs in one thread and repeats to the bit.
 """
 
-import numpy as np
-import SimpleITK as sitk
-from scipy.ndimage import gaussian_filter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from hale.core.grid import Grid, resample
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from hale.core.grid import resample_mask
 from hale.core.scan import Volume
-from hale.core.types import Affine, Map, Mask
+from hale.core.types import Affine, Mask
+from hale.prep.descent import Effort, Freedom, Pair, descended
+from hale.prep.starts import COARSE_MM, Likeness, about_centres, refined
 from hale.prep.threads import single_threaded
+from hale.prep.working import capped, shrunk
+from hale.prep.working import smoothed as smoothed
 
 WORKING_MM = 2.0
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-BINS = 32
-SAMPLED = 0.1
-SEED = 20_111
-ITERATIONS = 200
-SHRINK = (4, 2)
-"""Of the working spacing, level by level; a third at 2 mm gains nothing (Dice, correlation)."""
+RIM_MM = 6.0
+"""Around a brain: what its outline is seen against."""
+TOP_PERCENT = 99.0
+"""Of a head's intensities: fat and vessels above it count as equal."""
+HELD = 0.95
+"""Of the best start's likeness: what a registration reaches, or it has failed."""
+AFFINE = Effort(
+    shrink=(4, 2), sampled=0.1, bins=32, first_step=1.0, last_step=0.001, iterations=200
+)
+"""A level at 2 mm and a rigid stage before gain nothing (Dice, correlation)."""
+RIGID = Effort(shrink=(2,), sampled=0.4, bins=32, first_step=1.0, last_step=0.001, iterations=200)
+"""Within a brain 8 mm leave too few voxels: T2w on T1w with 3 mm slices runs away."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Registered:
+    """A transform, and how it was come by."""
+
+    transform: Affine
+    """Fixed position to moving position, mm RAS+."""
+    likeness: float
+    """Mutual information, nats; comparable for one template and one contrast."""
+    starts: int
+    """Tried with full effort: 1, or more where the first one failed."""
 
 
 def register(moving: Volume, brain: Mask, template: Volume) -> Affine:
-    """Return the transform from template to scan position, mm RAS+, 12 degrees of freedom.
+    """Return what `registered` finds: template position to scan position, mm RAS+."""
+    return registered(moving, brain, template).transform
+
+
+def registered(moving: Volume, brain: Mask, template: Volume) -> Registered:
+    """Register a brain, however it lies, to a template: twelve degrees of freedom.
 
     Args:
         moving: The scan, bias corrected.
         brain: Its brain; everything else is ignored.
-        template: A brain-extracted template, background 0.
+        template: A brain-extracted template of any contrast, background 0; the fixed one.
 
-    Deterministic: one thread, fixed samples.
+    Raises:
+        RuntimeError: No start leads anywhere, or ITK's own.
     """
-    with single_threaded():
-        return _registered(moving, brain, template)
-
-
-def _registered(moving: Volume, brain: Mask, template: Volume) -> Affine:
-    fixed = _image(_at_working_spacing(template))
     scan = Volume(values=np.where(brain, moving.values, 0).astype(np.float32), grid=moving.grid)
-    image = _image(_at_working_spacing(scan))
-    moments = sitk.CenteredTransformInitializerFilter.MOMENTS
-    rigid = sitk.Euler3DTransform(
-        sitk.CenteredTransformInitializer(fixed, image, sitk.Euler3DTransform(), moments)
-    )
-    _optimise(rigid, fixed, image)
-    affine = sitk.AffineTransform(3)
-    affine.SetCenter(rigid.GetCenter())
-    affine.SetMatrix(rigid.GetMatrix())
-    affine.SetTranslation(rigid.GetTranslation())
-    _optimise(affine, fixed, image)
-    return _as_affine(affine)
+    with single_threaded():
+        pair = Pair(fixed=shrunk(template, WORKING_MM), moving=shrunk(scan, WORKING_MM))
+        rough = coarse(pair)
+        starts = refined(rough, about_centres(rough))
+        return first_that_holds(pair, starts, Likeness(rough), Freedom.AFFINE, AFFINE)
 
 
-def _optimise(transform: sitk.Transform, fixed: sitk.Image, moving: sitk.Image) -> None:
-    """Descend on mutual information, coarse to fine, changing ``transform`` in place."""
-    method = sitk.ImageRegistrationMethod()
-    method.SetMetricAsMattesMutualInformation(BINS)
-    method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(SAMPLED, SEED)
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=1.0,
-        minStep=1e-3,
-        numberOfIterations=ITERATIONS,
-        relaxationFactor=0.6,
-        gradientMagnitudeTolerance=1e-5,
-    )
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(SHRINK)
-    method.SetSmoothingSigmasPerLevel([factor / 2 for factor in SHRINK])
-    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
-    method.SetInitialTransform(transform, inPlace=True)
-    method.Execute(fixed, moving)
+def register_rigid(moving: Volume, fixed: Volume, fixed_brain: Mask) -> Affine:
+    """Return what `registered_rigid` finds: position in fixed to position in moving, mm RAS+."""
+    return registered_rigid(moving, fixed, fixed_brain).transform
 
 
-def _at_working_spacing(volume: Volume) -> Volume:
-    """Return the box of non-zero voxels at 2 mm, smoothed against aliasing, a margin around it."""
-    grid = volume.grid
-    corner, size = _box(volume.values)
-    spacing = np.array(grid.spacing)
-    low = corner - np.ceil(8.0 / spacing)  # mm of margin
-    count = np.ceil((size * spacing + 16.0) / WORKING_MM).astype(int)
-    scale = np.diag([*(WORKING_MM / spacing), 1.0])
-    shift = np.eye(4)
-    shift[:3, 3] = low
-    i, j, k = (int(n) for n in count)
-    target = Grid(shape=(i, j, k), affine=grid.affine @ shift @ scale)
-    return Volume(values=resample(smoothed(volume, WORKING_MM), grid, target), grid=target)
+def registered_rigid(moving: Volume, fixed: Volume, fixed_brain: Mask) -> Registered:
+    """Register one contrast of an exam to another: six degrees of freedom.
+
+    Starts are found on the whole volumes, the header's word first; the end is decided within the
+    brain, since the jaw and the neck move apart from it.
+
+    Args:
+        moving: A whole head, or a brain; background near 0.
+        fixed: The reference contrast, likewise.
+        fixed_brain: Its brain.
+
+    Raises:
+        RuntimeError: No start leads anywhere, or ITK's own.
+    """
+    near = distance_transform_edt(~fixed_brain, sampling=fixed.grid.spacing) <= RIM_MM
+    with single_threaded():
+        there = capped(shrunk(moving, WORKING_MM), TOP_PERCENT)
+        rough = coarse(Pair(fixed=shrunk(fixed, WORKING_MM), moving=there))
+        starts = refined(rough, [np.eye(4), *about_centres(rough)])
+        here = capped(shrunk(fixed, WORKING_MM, near), TOP_PERCENT)
+        within = resample_mask(near, fixed.grid, here.grid)
+        pair = Pair(fixed=here, moving=there, within=within)
+        return first_that_holds(pair, starts, Likeness(pair), Freedom.RIGID, RIGID)
 
 
-def smoothed(volume: Volume, spacing_mm: float) -> Map:
-    """Return the values low-passed along each axis that is finer than ``spacing_mm``."""
-    ratio = spacing_mm / np.array(volume.grid.spacing)
-    sigma = np.sqrt(np.clip(ratio**2 - 1, 0, None)) / 2.355
-    if not sigma.any():
-        return volume.values
-    smooth: Map = gaussian_filter(volume.values, sigma, truncate=3.0)
-    return smooth
+def coarse(pair: Pair) -> Pair:
+    """Return 8 mm copies, of the whole volumes."""
+    return Pair(fixed=shrunk(pair.fixed, COARSE_MM), moving=shrunk(pair.moving, COARSE_MM))
 
 
-def _box(values: Map) -> tuple[np.ndarray, np.ndarray]:
-    """Return first corner and size, voxels, of what is not 0."""
-    found = np.argwhere(values)
-    low = found.min(0)
-    return low, found.max(0) + 1 - low
+def first_that_holds(
+    pair: Pair, starts: Sequence[Affine], alike: Likeness, freedom: Freedom, effort: Effort
+) -> Registered:
+    """Descend from one start after the other, until the end is no worse than every start.
 
+    Args:
+        pair: The working copies.
+        starts: Fixed position to moving position, mm, the most promising first.
+        alike: The judge.
+        freedom: What may change.
+        effort: How hard to try.
 
-def _image(volume: Volume) -> sitk.Image:
-    """Return an ITK image, whose positions are LPS."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.values.T))
-    lps = LPS @ volume.grid.affine
-    spacing = np.array(volume.grid.spacing)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
-    return image
-
-
-def _as_affine(transform: sitk.AffineTransform) -> Affine:
-    """Return an ITK transform (LPS, about its centre) as a matrix on RAS+ positions."""
-    matrix = np.array(transform.GetMatrix()).reshape(3, 3)
-    centre, shift = np.array(transform.GetCenter()), np.array(transform.GetTranslation())
-    lps = np.eye(4)
-    lps[:3, :3] = matrix
-    lps[:3, 3] = shift + centre - matrix @ centre
-    return LPS @ lps @ LPS
+    Raises:
+        RuntimeError: From no start.
+    """
+    bound = HELD * max(alike(start) for start in starts)
+    for number, start in enumerate(starts, 1):
+        found = descended(pair, start, freedom, effort)
+        if alike(found) >= bound:
+            return Registered(transform=found, likeness=alike(found), starts=number)
+    msg = f"from none of {len(starts)} starts the volumes became more alike"
+    raise RuntimeError(msg)
