@@ -24,8 +24,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from image_spoils import IMAGE, Spoil
-from scipy.spatial.transform import Rotation
+from spoils import IMAGE, TRANSFORM, Spoil
 
 from hale.core.errors import Refused
 from hale.core.grid import resample, resample_mask
@@ -45,8 +44,6 @@ from hale.prep.settings import Normalisation, Preparation
 from hale.prep.template import template_on
 
 GRID = space_of(Preparation()).grid
-MIDDLE = np.array([0.0, -17.0, 5.0])
-"""Of the template's brain, mm: what a spoiled transform turns about."""
 BLIND = ("rotation_deg", "volume_factor", "centre_off_mm")
 """What a registration that follows a wrong header does not show."""
 SPOILED = ("transform", "image")
@@ -106,32 +103,6 @@ def placed(raw: RawScan, cache: Cache) -> Placed:
     )
     prepared = prepare(raw, lenient, cache, space_of(lenient))
     return Placed(id=raw.id, contrast=contrast, volume=raw.reference, prepared=prepared)
-
-
-def turned(axis: str, degrees: float) -> Affine:
-    """Return a turn about the middle of the template's brain."""
-    affine = np.eye(4)
-    affine[:3, :3] = Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
-    affine[:3, 3] = MIDDLE - affine[:3, :3] @ MIDDLE
-    return affine
-
-
-def shifted(axis: str, mm: float) -> Affine:
-    """Return a shift along an axis."""
-    affine = np.eye(4)
-    affine["xyz".index(axis), 3] = mm
-    return affine
-
-
-TRANSFORM: Mapping[str, Affine] = {
-    **{f"turned 90 degrees about {a}": turned(a, 90) for a in "xyz"},
-    "upside-down about x": turned("x", 180),
-    "upside-down about y": turned("y", 180),
-    **{f"shifted 30 mm along {a}": shifted(a, 30) for a in "xyz"},
-    **{f"turned 45 degrees about {a}": turned(a, 45) for a in "xyz"},
-    **{f"turned 30 degrees about {a}": turned(a, 30) for a in "xyz"},
-    **{f"shifted 15 mm along {a}": shifted(a, 15) for a in "xyz"},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,13 +209,13 @@ def reasons(rows: list[Judged]) -> None:
             print(f"  {row.scan}: out of domain: {sentence}")
 
 
-def healthy(data: Path, cache: Cache) -> tuple[list[Placed], list[Judged], Distribution]:
+def healthy(data: Path, cache: Cache) -> tuple[list[Path], list[Judged], Distribution]:
     """Return the scans of IXI, their verdicts, and the distribution of their cohort."""
     with (data / "ixi/participants.tsv").open(encoding="utf-8") as file:
         split = {r["participant_id"]: r["split"] for r in csv.DictReader(file, delimiter="\t")}
-    scans = [_read(path, cache) for path in sorted((data / "ixi").rglob("*_T1w.nii.gz"))]
-    figures = [scan.figures for scan in scans]
-    names = [scan.id.removesuffix("_T1w") for scan in scans]
+    paths = sorted((data / "ixi").rglob("*_T1w.nii.gz"))
+    figures = [_read(path, cache).figures for path in paths]
+    names = [stem(path).removesuffix("_T1w") for path in paths]
     cohort = distribution(
         [f for f, name in zip(figures, names, strict=True) if split[name] in COHORT]
     )
@@ -252,7 +223,7 @@ def healthy(data: Path, cache: Cache) -> tuple[list[Placed], list[Judged], Distr
     for number, (name, found) in enumerate(zip(names, figures, strict=True)):
         half = "odd" if number % 2 else "even"
         rows.append(judged(found, cohort, table="ixi", what=f"{split[name]}, {half}", scan=name))
-    return scans, rows, cohort
+    return paths, rows, cohort
 
 
 def difficult(data: Path, cohort: Distribution, cache: Cache) -> tuple[list[Placed], list[Judged]]:
@@ -303,9 +274,10 @@ def main() -> None:
     table(sorted(rows, key=lambda row: row.what), "Healthy scans (IXI)")
     reasons(rows)
     hard, kept = difficult(data, cohort, cache)
-    moved = spoiled_transforms([*ixi[:: arguments.every], *hard], cohort)
+    some = [_read(path, cache) for path in ixi[:: arguments.every]]
+    moved = spoiled_transforms([*some, *hard], cohort)
     table(moved, "The transform spoiled after registration")
-    few = [*ixi[:: max(1, len(ixi) // max(1, arguments.images))][: arguments.images]]
+    few = some[: arguments.images]
     few += [s for s in hard if s.contrast in (Contrast.T1W, Contrast.FLAIR) and "07" not in s.id]
     damaged = spoiled_images(few, cohort, cache)
     rows = [*rows, *kept, *moved, *damaged]

@@ -1,18 +1,21 @@
-"""Ways to spoil the image of a scan, for `benchmarks/quality_control.py`."""
+"""Ways to spoil the image or the registration of a scan, for `quality_control.py`."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
+from scipy.spatial.transform import Rotation
 
 from hale.core.grid import Grid
 from hale.core.scan import Volume
-from hale.core.types import Map, Mask
+from hale.core.types import Affine, Map, Mask
 
 Spoil = Callable[[Volume, Mask, np.random.Generator], Volume]
 X, Y, Z = range(3)
 """Axes of a RAS+ volume: to the right, to the front, up."""
+MIDDLE = np.array([0.0, -17.0, 5.0])
+"""Of the template's brain, mm: what a spoiled transform turns about."""
 WAVE_MM = (12.0, 16.0)
 """Wave length along the first two axes."""
 
@@ -131,4 +134,30 @@ IMAGE: Mapping[str, Spoil] = {
     "1 % of voxels at the maximum": partial(spiked, share=0.01),
     "wave of 30 %": partial(waved, strength=0.3),
     "20 mm of slices at 0": partial(slab, mm=20.0),
+}
+
+
+def turned(axis: str, degrees: float) -> Affine:
+    """Return a turn about the middle of the template's brain."""
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
+    affine[:3, 3] = MIDDLE - affine[:3, :3] @ MIDDLE
+    return affine
+
+
+def shifted(axis: str, mm: float) -> Affine:
+    """Return a shift along an axis."""
+    affine = np.eye(4)
+    affine["xyz".index(axis), 3] = mm
+    return affine
+
+
+TRANSFORM: Mapping[str, Affine] = {
+    **{f"turned 90 degrees about {a}": turned(a, 90) for a in "xyz"},
+    "upside-down about x": turned("x", 180),
+    "upside-down about y": turned("y", 180),
+    **{f"shifted 30 mm along {a}": shifted(a, 30) for a in "xyz"},
+    **{f"turned 45 degrees about {a}": turned(a, 45) for a in "xyz"},
+    **{f"turned 30 degrees about {a}": turned(a, 30) for a in "xyz"},
+    **{f"shifted 15 mm along {a}": shifted(a, 15) for a in "xyz"},
 }
