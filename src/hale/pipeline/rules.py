@@ -134,7 +134,7 @@ RULES: Mapping[str, Rule] = {
         means="noise hides the anatomy",
         warn=(0.0, 0.15),  # real scans: up to 0.09; SNR 5: 0.19
         refuse=(0.0, 0.285),  # SNR 2: 0.28; noise alone: 0.30
-        grain=0.01,
+        grain=0.006,
         bad=(1,),
     ),
     "detail": Rule(words="share of detail finer than 3 mm", grain=0.02, bad=(-1,)),
