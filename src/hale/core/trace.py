@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from hale.core.grid import Grid, resample, resample_mask
 from hale.core.quality import ContrastSeen
@@ -32,7 +33,13 @@ class Trace:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def undo(self, values: Map, *, order: int = 1) -> MapElsewhere:
-        """Return a map of the model grid on the native grid, 0 outside the native brain."""
+        """Return a map of the model grid on the native grid, 0 outside the native brain.
+
+        Outside the brain a map says nothing: what it holds there does not dilute the border.
+        """
+        if np.array_equal(self.to_native, np.eye(4)) and self.native.is_the_same_as(self.model):
+            return np.where(self.brain, values, np.float32(0))
+        inside = resample_mask(self.brain, self.native, self.model, transform=self.to_native)
         box = _box(self.brain)
         part = Grid(
             shape=self.brain[box].shape,
@@ -40,7 +47,8 @@ class Trace:
         )
         there = np.linalg.inv(self.to_native)
         moved = np.zeros(self.native.shape, np.float32)
-        moved[box] = resample(values, self.model, part, transform=there, order=order)
+        known = _continued(values, inside)
+        moved[box] = resample(known, self.model, part, transform=there, order=order)
         moved[~self.brain] = 0
         return moved
 
@@ -48,6 +56,16 @@ class Trace:
         """Return a mask of the model grid on the native grid, by nearest neighbour."""
         there = np.linalg.inv(self.to_native)
         return resample_mask(mask, self.model, self.native, transform=there)
+
+
+def _continued(values: Map, inside: Mask) -> Map:
+    """Return ``values``, and around ``inside`` the mean of those of the 26 neighbours within it."""
+    within = np.where(inside, values, np.float32(0))
+    share = uniform_filter(inside.astype(np.float32), 3, mode="constant")
+    around = ~inside & (share > 0.5 / 27)
+    mean: Map = uniform_filter(within, 3, mode="constant")
+    within[around] = mean[around] / share[around]
+    return within
 
 
 def _box(mask: Mask) -> tuple[slice, slice, slice]:
