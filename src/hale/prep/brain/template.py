@@ -57,7 +57,7 @@ def _pair(template: Volume, head: Volume, spacing_mm: float) -> Pair:
     """Return copies that are compared within the template's brain.
 
     A rim around it would have to be explained by skull and scalp, which the template does not have:
-    with one of 3 mm a third of the IXI brains come out twice too large.
+    with one of 10 mm, 3 of 11 IXI brains came out 40 to 70 % too large.
     """
     fixed = shrunk(template, spacing_mm)
     within = resample_mask(template.values > 0, template.grid, fixed.grid)
