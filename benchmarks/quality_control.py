@@ -31,8 +31,8 @@ from hale.core.grid import resample, resample_mask
 from hale.core.quality import Finding, Quality, Verdict
 from hale.core.scan import Contrast, RawScan, Volume
 from hale.core.types import Affine, Map, Mask
-from hale.data.bids import contrast_of
 from hale.io.cache import Cache
+from hale.io.contrast import contrast_of_name
 from hale.io.nifti import stem
 from hale.io.raw import read_raw
 from hale.pipeline.verdict import distribution, judge
@@ -229,7 +229,7 @@ def healthy(data: Path, cache: Cache) -> tuple[list[Path], list[Judged], Distrib
 def difficult(data: Path, cohort: Distribution, cache: Cache) -> tuple[list[Placed], list[Judged]]:
     """Return the hard scans and their verdicts."""
     paths = [p for f in ("tcga", "mslub") for p in sorted((data / f).rglob("*.nii.gz"))]
-    scans = [_read(path, cache) for path in paths if contrast_of(path) is not None]
+    scans = [_read(path, cache) for path in paths if contrast_of_name(path).contrast is not None]
     rows = [
         judged(s.figures, _cohort_of(s, cohort), table="hard", what=s.id, scan=s.id) for s in scans
     ]
@@ -254,7 +254,7 @@ def spoiled_transforms(scans: list[Placed], cohort: Distribution) -> list[Judged
 
 
 def _read(path: Path, cache: Cache) -> Placed:
-    contrast = contrast_of(path)
+    contrast = contrast_of_name(path).contrast
     assert contrast is not None, path
     return placed(read_raw({contrast: path}, name=stem(path)), cache)
 
