@@ -29,7 +29,8 @@ from hale.io.cache import Cache
 from hale.metrics.bootstrap import bootstrap_mean
 from hale.metrics.voxel import average_precision, dice
 from hale.pipeline.model import Model, load_model, score
-from hale.pipeline.prepare import Workshop, default_workers
+from hale.pipeline.prepare import Workshop
+from hale.pipeline.workers import Crew, default_workers
 
 COLUMNS = (
     "model",
@@ -101,7 +102,10 @@ def run(
     """Return a row per cell; print the table and the false alarms."""
     model = load_model(model_folder)
     workshop = Workshop(
-        settings=model.recipe.prep, space=model.space, cache=Cache(cache), workers=default_workers()
+        settings=model.recipe.prep,
+        space=model.space,
+        cache=Cache(cache),
+        crew=Crew(workers=default_workers()),
     )
     tests = of_split(read_bids(data, model.space.slots), Split.TEST)
     prepared, failed = workshop.prepare_all(tests, "test scans")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hale.pipeline import cohort
+from hale.pipeline.workers import Crew
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +132,11 @@ def test_overwritten_results_are_kept_until_the_new_ones_are_complete(
     out = tmp_path / "out"
     out.mkdir()
     (out / "old.txt").write_text("old")
-    monkeypatch.setattr(cohort, "_results", lambda job, entries, workers: 1 / 0)
+    monkeypatch.setattr(Crew, "each", lambda crew, work, entries: 1 / 0)
     assert place.detect(patients, out, "--overwrite", "--workers", "1") == 1
     (kept,) = (p for p in tmp_path.iterdir() if p != out)
     assert (kept / "old.txt").read_text() == "old"
-    monkeypatch.setattr(cohort, "_results", lambda job, entries, workers: ())
+    monkeypatch.setattr(Crew, "each", lambda crew, work, entries: ())
     assert place.detect(patients, out, "--workers", "1") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert not (out / "old.txt").exists()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from hale.data.bids import read_bids
 from hale.data.cohort import Entry
 from hale.data.phantom import write_cohort
 from hale.io.cache import Cache
-from hale.pipeline.prepare import Failure, Workshop
+from hale.pipeline.prepare import Workshop
+from hale.pipeline.workers import Crew, Failure, peak_gib
 from hale.prep.chain import space_of
 from hale.prep.settings import Preparation
 
@@ -24,7 +26,7 @@ SPACE = space_of(SETTINGS)
 
 PARENT = """
 import multiprocessing, time
-from hale.pipeline.prepare import pool
+from hale.pipeline.workers import pool
 
 def main():
     with pool(2) as executor:
@@ -54,8 +56,8 @@ def test_two_processes_do_what_one_does_in_the_order_given(entries):
         said.append((done, total))
 
     shops = [
-        Workshop(settings=SETTINGS, space=SPACE, cache=Cache(), workers=n, progress=progress)
-        for n in (1, 2)
+        Workshop(settings=SETTINGS, space=SPACE, cache=Cache(), crew=crew, progress=progress)
+        for crew in (Crew(), Crew(workers=2))
     ]
     (alone, failed), (side_by_side, failed_too) = (
         shop.prepare_all(entries, "preparing") for shop in shops
@@ -69,6 +71,28 @@ def test_two_processes_do_what_one_does_in_the_order_given(entries):
     assert isinstance(failed[0], Failure)
     assert "is empty (0 bytes)" in failed[0].reason
     assert said == [(0, 3), (1, 3), (2, 3), (3, 3)] * 2
+
+
+def test_memory_is_counted_before_a_scan_is_begun(entries):
+    good = entries[1:]
+    assert peak_gib(good[0]) == pytest.approx(1.3 + 16 * 92 * 92 * 108 / 2**30, rel=1e-6)
+    told = [result for _, result in Crew(max_ram_gib=1.0).each(identify, good)]
+    assert [type(result) for result in told] == [Failure, Failure]
+    assert "needs about 1.3 GiB, --max-ram allows 1" in told[0].reason
+    (_, unread), *_ = Crew(max_ram_gib=2.0).each(identify, entries[:1])
+    assert "is empty (0 bytes)" in unread.reason
+
+
+def test_no_more_are_begun_than_memory_holds(entries):
+    good = entries[1:] * 2
+    crew = Crew(workers=2, max_ram_gib=2.0)  # one at a time
+    assert not crew._has_room({Future(): good[0]}, good[1])
+    assert Crew(workers=2, max_ram_gib=3.0)._has_room({Future(): good[0]}, good[1])
+    assert [name for _, name in crew.each(identify, good)] == [e.id for e in good]
+
+
+def identify(entry: Entry) -> str:
+    return entry.id
 
 
 def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path):

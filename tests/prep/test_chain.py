@@ -17,8 +17,8 @@ from hale.io.template import mni152
 from hale.prep.bias import coarse_grid, corrected, log_bias
 from hale.prep.brain.extracted import already_extracted
 from hale.prep.chain import prepare, space_of
-from hale.prep.normalize import normalised
 from hale.prep.measures import resemblance
+from hale.prep.normalize import normalised
 from hale.prep.register import register
 from hale.prep.settings import Mode, Normalisation, Preparation
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hale.core.errors import Refused
 from hale.core.method import Device, Precision
 from hale.core.scan import Contrast
+
+if TYPE_CHECKING:
+    from hale.pipeline.workers import Crew
 
 RESUME = "--resume"
 LATEST = "latest"
@@ -49,6 +52,10 @@ PublishedOption = Annotated[
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict-splits", help="Refuse published lists that repeat a person.")
+]
+RamOption = Annotated[
+    float | None,
+    typer.Option("--max-ram", help="GiB that all processes may take together.", min=0.1),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -121,8 +128,8 @@ def refuse_to_replace(out: Path, inputs: Iterable[Path]) -> None:
             raise Refused(f"--out {out}", f"holds the input {path}", "name a new folder")
 
 
-def worker_count(workers: int) -> int:
-    """Return how many processes to use."""
-    from hale.pipeline.prepare import default_workers
+def crew_of(workers: int, max_ram: float | None = None) -> "Crew":
+    """Return who does the work: ``workers`` processes, one per core if 0."""
+    from hale.pipeline.workers import Crew, default_workers
 
-    return workers or default_workers()
+    return Crew(workers=workers or default_workers(), max_ram_gib=max_ram)

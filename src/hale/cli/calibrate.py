@@ -14,9 +14,9 @@ from hale.cli.arguments import (
     OverwriteOption,
     PrecisionOption,
     WorkersOption,
+    crew_of,
     refuse_full_folder,
     warn,
-    worker_count,
 )
 from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
@@ -59,7 +59,7 @@ def command(
     refuse_full_folder(out, overwrite=overwrite, inputs=[data, model])
     with Bars() as bars:
         options = Options(
-            workers=worker_count(workers), cache=Cache(cache.expanduser()), progress=bars, tell=warn
+            crew=crew_of(workers), cache=Cache(cache.expanduser()), progress=bars, tell=warn
         )
         result = recalibrate(loaded, data, out, options)
     if json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hale.cli.arguments import OverwriteOption, WorkersOption, refuse_full_folder, worker_count
+from hale.cli.arguments import OverwriteOption, WorkersOption, crew_of, refuse_full_folder
 from hale.cli.output import print_table, say
 from hale.cli.progress import Bars
 
@@ -29,7 +29,7 @@ def command(
     refuse_full_folder(out, overwrite=overwrite)
     shutil.rmtree(out, ignore_errors=True)
     with Bars() as bars:
-        result = run_demo(out, workers=worker_count(workers), progress=bars)
+        result = run_demo(out, crew=crew_of(workers), progress=bars)
     print_table(result.table())
     for name, path in result.paths.items():
         say(f"{name}: {path}")

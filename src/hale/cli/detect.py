@@ -16,14 +16,15 @@ from hale.cli.arguments import (
     OverwriteOption,
     PrecisionOption,
     PublishedOption,
+    RamOption,
     SeriesOption,
     SettingOption,
     WorkersOption,
     chosen_series,
+    crew_of,
     refuse_full_folder,
     refuse_to_replace,
     warn,
-    worker_count,
 )
 from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hale.data.cohort import Entry
     from hale.pipeline.cohort import CohortResult, Job
     from hale.pipeline.exams import Asked
+    from hale.pipeline.workers import Crew
     from hale.recipe import Recipe
 
 FINISHED_WITH_FAILURES = 3
@@ -85,6 +87,7 @@ def command(
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
     workers: WorkersOption = 0,
+    max_ram: RamOption = None,
     cache: CacheOption = DEFAULT_CACHE,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
@@ -143,7 +146,7 @@ def command(
         if brain_mask is not None:
             raise Refused("--brain-mask", "goes with one scan", "give one scan, or leave it out")
         refuse_to_replace(out, inputs)
-        _detect_all(job, entries, worker_count(workers), overwrite=overwrite, json=json)
+        _detect_all(job, entries, crew_of(workers, max_ram), overwrite=overwrite, json=json)
 
 
 def _recipe(
@@ -184,12 +187,12 @@ def _detect_one(job: "Job", entry: "Entry", brain_mask: Path | None, *, json: bo
 
 
 def _detect_all(
-    job: "Job", entries: "list[Entry]", workers: int, *, overwrite: bool, json: bool
+    job: "Job", entries: "list[Entry]", crew: "Crew", *, overwrite: bool, json: bool
 ) -> None:
     from hale.pipeline.cohort import run_cohort
 
     with Bars() as bars:
-        result = run_cohort(job, entries, workers=workers, overwrite=overwrite, progress=bars)
+        result = run_cohort(job, entries, crew=crew, overwrite=overwrite, progress=bars)
     _tell_cohort(result, job.out, json=json)
     if result.failures:
         raise typer.Exit(FINISHED_WITH_FAILURES)

@@ -16,12 +16,13 @@ from hale.cli.arguments import (
     OverwriteOption,
     PrecisionOption,
     PublishedOption,
+    RamOption,
     SettingOption,
     StrictOption,
     WorkersOption,
+    crew_of,
     refuse_full_folder,
     warn,
-    worker_count,
 )
 from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
@@ -54,6 +55,7 @@ def command(
         float, typer.Option(help="Time between checkpoints.", min=0.0)
     ] = 5.0,
     workers: WorkersOption = 0,
+    max_ram: RamOption = None,
     cache: CacheOption = DEFAULT_CACHE,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
@@ -90,7 +92,7 @@ def command(
             resume=step,
             anew=overwrite,
             checkpoint_minutes=checkpoint_minutes,
-            workers=worker_count(workers),
+            crew=crew_of(workers, max_ram),
             cache=Cache(cache.expanduser()),
             progress=bars,
             tell=warn,

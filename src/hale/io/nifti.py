@@ -82,6 +82,15 @@ def read_volume(path: Path) -> ReadVolume:
     )
 
 
+def voxel_count(path: Path) -> int:
+    """Return how many voxels a file says it holds, without reading them.
+
+    Raises:
+        Refused: The file is missing, empty or no image.
+    """
+    return int(np.prod(_open(path).shape))
+
+
 def write_volume(path: Path, values: np.ndarray, stored: Stored) -> None:
     """Write RAS+ ``values`` in the axes, shape and affine that ``stored`` remembers.
 

@@ -4,10 +4,10 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache as once
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from hale.data.cohort import Entry
 from hale.io.cache import Cache
 from hale.pipeline.detect import detect
 from hale.pipeline.model import Model, load_model
-from hale.pipeline.prepare import Failure, Progress, pool, read_entry, silent
+from hale.pipeline.prepare import Progress, read_entry, silent
 from hale.pipeline.single import recipe_hash, single_scan_model
+from hale.pipeline.workers import Crew, Failure
 from hale.pipeline.write import RESULT, write_detection
 from hale.recipe import Recipe
 
@@ -95,7 +96,7 @@ def run_cohort(
     job: Job,
     entries: Sequence[Entry],
     *,
-    workers: int = 1,
+    crew: Crew | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> CohortResult:
@@ -113,7 +114,8 @@ def run_cohort(
     todo = [entry for entry in entries if entry.id not in rows]
     reused, failures = len(rows), []
     progress("detecting", reused, len(entries))
-    for entry, failure in _results(replace(job, sha256=sha256), todo, workers):
+    work = partial(detect_entry, replace(job, sha256=sha256))
+    for entry, failure in (crew or Crew()).each(work, todo):
         if failure is not None:
             failures.append(failure)
         rows[entry.id] = _row(job.out, entry.id, failure)
@@ -141,22 +143,6 @@ def detect_entry(job: Job, entry: Entry) -> Failure | None:
 def _model(folder: Path, sha256: str, device: str, precision: Precision) -> Model:
     """Return the model of this hash, read once per process."""
     return load_model(folder, device=device, precision=precision)
-
-
-def _results(
-    job: Job, entries: Sequence[Entry], workers: int
-) -> Iterator[tuple[Entry, Failure | None]]:
-    """Yield as they are done."""
-    if workers <= 1 or len(entries) <= 1:
-        for entry in entries:
-            yield entry, detect_entry(job, entry)
-        return
-    with pool(workers) as executor:
-        futures: dict[Future[Failure | None], Entry] = {
-            executor.submit(detect_entry, job, entry): entry for entry in entries
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
 
 
 def _claim(out: Path, name: str, sha256: str, *, overwrite: bool) -> None:

@@ -17,6 +17,7 @@ from hale.pipeline.evaluate import evaluate
 from hale.pipeline.fit import fit
 from hale.pipeline.job import Options
 from hale.pipeline.prepare import Progress, silent
+from hale.pipeline.workers import Crew
 from hale.recipe import bundled, read_recipe
 
 
@@ -48,23 +49,23 @@ class DemoResult:
         return table
 
 
-def run_demo(out: Path, *, workers: int = 1, progress: Progress = silent) -> DemoResult:
+def run_demo(out: Path, *, crew: Crew | None = None, progress: Progress = silent) -> DemoResult:
     """Make phantoms, fit and calibrate the atlas, detect in unseen ones, evaluate.
 
     Args:
         out: An empty folder, or none yet.
-        workers: Processes that prepare scans.
+        crew: Who prepares the scans; None: this process.
         progress: Told what is done.
     """
     phantoms, model, results = out / "phantoms", out / "model", out / "results"
     write_cohort(phantoms)
     cache = Cache(out / "cache")
     recipe = read_recipe(bundled()["atlas-default"])
-    options = Options(workers=workers, cache=cache, progress=progress)
+    options = Options(crew=crew or Crew(), cache=cache, progress=progress)
     fitted = fit(recipe, phantoms, model, options)
     unseen = of_split(read_bids(phantoms, recipe.prep.slots), Split.TEST)
     job = Job(out=results, model_folder=model, cache=cache)
-    run_cohort(job, unseen, workers=workers, progress=progress)
+    run_cohort(job, unseen, crew=crew, progress=progress)
     evaluation = evaluate(results, phantoms)
     healthy = sum(row.kind is Kind.HEALTHY for row in evaluation.cases)
     calibration = fitted.calibration

@@ -22,7 +22,8 @@ from hale.io.cache import key_of
 from hale.pipeline.calibrate import calibrate, persons, refuse_few
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, placed, save_model, versions
-from hale.pipeline.prepare import Failure, read_entry
+from hale.pipeline.prepare import read_entry
+from hale.pipeline.workers import Failure
 from hale.prep.chain import Prepared, space_of
 from hale.prep.settings import Mode
 from hale.recipe import Recipe

@@ -9,6 +9,7 @@ from hale.core.scan import Space
 from hale.data.folder import Reading
 from hale.io.cache import Cache
 from hale.pipeline.prepare import Progress, Workshop, quiet, silent
+from hale.pipeline.workers import Crew
 from hale.prep.settings import Preparation
 
 
@@ -24,7 +25,7 @@ class Options:
     anew: bool = False
     """Whether a fresh start may discard the checkpoints of an earlier run."""
     checkpoint_minutes: float = 5.0
-    workers: int = 1
+    crew: Crew = field(default_factory=Crew)
     cache: Cache = field(default_factory=Cache)
     progress: Progress = silent
     tell: Callable[[str], None] = quiet
@@ -37,6 +38,6 @@ class Options:
             settings=settings,
             space=space,
             cache=self.cache,
-            workers=self.workers,
+            crew=self.crew,
             progress=self.progress,
         )
