@@ -39,7 +39,7 @@ from hale.pipeline.verdict import distribution, judge
 from hale.prep.bias import corrected, log_bias
 from hale.prep.chain import Prepared, prepare, space_of
 from hale.prep.measures import Registered, measures
-from hale.prep.register import smoothed
+from hale.prep.working import smoothed
 from hale.prep.settings import Normalisation, Preparation
 from hale.prep.template import template_on
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid, resample
@@ -19,7 +18,6 @@ from hale.prep.brain.extracted import already_extracted
 from hale.prep.chain import prepare, space_of
 from hale.prep.measures import resemblance
 from hale.prep.normalize import normalised
-from hale.prep.register import register
 from hale.prep.settings import Mode, Normalisation, Preparation
 
 COARSE = Preparation(spacing_mm=4.0, shape=(48, 48, 40), bias=False)
@@ -158,26 +156,6 @@ def test_a_field_of_nothing_changes_nothing(subject):
 
 
 # Registration
-
-
-def test_a_known_affine_of_the_template_is_recovered(template):
-    turn = Rotation.from_euler("xyz", [7, -5, 9], degrees=True).as_matrix()
-    truth = np.eye(4)  # template position to scan position
-    truth[:3, :3] = turn @ np.diag([1.05, 0.95, 1.02])
-    truth[:3, 3] = 8, -6, 11
-    grid = Grid(shape=(110, 125, 110), affine=np.diag([2.0, 2, 2, 1]))
-    grid.affine[:3, 3] = -105, -140, -100
-    back = np.linalg.inv(truth)
-    moved = Volume(values=resample(template.values, template.grid, grid, transform=back), grid=grid)
-    found = register(moved, moved.values > 0.05, template)
-    index = np.argwhere(template.values > 0.05)[::97]
-    at = template.grid.positions(index)
-    apart = (at @ found[:3, :3].T + found[:3, 3]) - (at @ truth[:3, :3].T + truth[:3, 3])
-    assert np.linalg.norm(apart, axis=1).mean() < 1.0
-    u, _, v = np.linalg.svd(found[:3, :3] @ back[:3, :3])
-    off = np.degrees(np.linalg.norm(Rotation.from_matrix(u @ v).as_rotvec()))
-    assert off < 2.0
-    assert np.array_equal(register(moved, moved.values > 0.05, template), found)
 
 
 # Is it a brain

@@ -50,6 +50,20 @@ RULES: Mapping[str, Rule] = {
         grain=0.03,
         bad=(-1,),
     ),
+    "mutual_information": Rule(
+        words="mutual information with what it was registered to, nats", grain=0.02, bad=(-1,)
+    ),
+    "registration_starts": Rule(
+        words="starts that the registration took",
+        means="the first ones failed: look at the registration",
+        warn=(0.0, 1.0),
+    ),
+    "covered": Rule(
+        words="share of the brain that this contrast shows",
+        means="its field of view cuts the brain; the rest is not scored",
+        warn=(0.98, inf),
+        refuse=(0.7, inf),
+    ),
     "correlation": Rule(words="correlation with the template", grain=0.05, bad=()),
     "rotation_deg": Rule(
         words="turn of the head against the file's header",

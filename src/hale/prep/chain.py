@@ -18,7 +18,7 @@ from hale.prep.finite import finite, refuse_flat, without_nan
 from hale.prep.inspect import inspect_given, inspect_native, inspect_registered
 from hale.prep.log import Log
 from hale.prep.normalize import normalised
-from hale.prep.place import Placed, brought, covered, to_other, to_reference
+from hale.prep.place import Clean, Placed, brought, covered, to_other, to_reference
 from hale.prep.settings import Mode, Preparation
 from hale.prep.template import middle_of, template_of
 
@@ -98,7 +98,7 @@ def _prepare_native(
         return _prepare_given(raw, settings, space, log)
     whole = _reference(raw, settings, cache, log)
     with log.stage("check"):
-        inspect_native(raw.reference, whole.brain, log)
+        inspect_native(raw, whole.brain, log)
     volumes = {next(iter(raw.volumes)): whole.volume}
     return _prepared(raw, _where_it_is(volumes, whole.brain, space), settings, space, log)
 
@@ -120,9 +120,7 @@ def _prepare_full(
     """Extract, correct, register, resample once, normalise."""
     reference = _reference(raw, settings, cache, log)
     with log.stage("register"):
-        to_native = to_reference(
-            raw.id, reference.volume, reference.brain, settings, cache, reference.content
-        )
+        to_native = to_reference(reference, raw.id, settings, cache, log)
     first, *others = raw.volumes
     grid = space.grid
     with log.stage("resample"):
@@ -143,16 +141,7 @@ def _prepare_full(
     return _prepared(raw, replace(placed, inside=seen), settings, space, log)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Clean:
-    """A contrast in its own place: finite, bias corrected, its brain known."""
-
-    volume: Volume
-    brain: Mask
-    content: str
-
-
-def _reference(raw: RawScan, settings: Preparation, cache: Cache, log: Log) -> _Clean:
+def _reference(raw: RawScan, settings: Preparation, cache: Cache, log: Log) -> Clean:
     """Find the brain of the reference contrast and correct its bias field."""
     volume = raw.reference
     content = key_of(volume.values, volume.grid.affine.tolist())
@@ -164,23 +153,23 @@ def _reference(raw: RawScan, settings: Preparation, cache: Cache, log: Log) -> _
     with log.stage("bias"):
         if settings.bias and Contrast.CT not in raw.volumes:
             volume = _unbiased(volume, found.brain, cache, content)
-    return _Clean(volume=volume, brain=found.brain, content=content)
+    return Clean(volume=volume, brain=found.brain, content=content)
 
 
 def _other(
     raw: RawScan,
     contrast: Contrast,
-    reference: _Clean,
+    reference: Clean,
     settings: Preparation,
     cache: Cache,
     log: Log,
-) -> tuple[_Clean, Affine]:
+) -> tuple[Clean, Affine]:
     """Return another contrast, clean, and reference position to its position, mm."""
     volume, name = raw.volumes[contrast], f"{raw.id} {contrast}"
     calm = Volume(values=finite(volume.values), grid=volume.grid)
     content = key_of(volume.values, volume.grid.affine.tolist(), reference.content, settings.bias)
     with log.stage("register"):
-        to_it = to_other(name, calm, reference.volume, reference.brain, cache, content)
+        to_it = to_other(calm, reference, raw.id, contrast, cache, log)
     brain = resample_mask(
         reference.brain, reference.volume.grid, volume.grid, transform=np.linalg.inv(to_it)
     )
@@ -191,7 +180,7 @@ def _other(
     with log.stage("bias"):
         if settings.bias:
             volume = _unbiased(volume, brain, cache, content)
-    return _Clean(volume=volume, brain=brain, content=content), to_it
+    return Clean(volume=volume, brain=brain, content=content), to_it
 
 
 def _unbiased(volume: Volume, brain: Mask, cache: Cache, content: str) -> Volume:

@@ -27,7 +27,7 @@ from hale.core.grid import Grid, resample
 from hale.core.scan import Contrast, Volume
 from hale.core.types import Map, Mask
 from hale.io.template import mni152, mni152_tissues
-from hale.prep.register import smoothed
+from hale.prep.working import smoothed
 
 VENTRICLES_MM = ((-35.0, 35.0), (-55.0, 40.0), (-2.0, 40.0))
 """Box in MNI152, x, y, z, that holds the lateral and the third ventricle."""

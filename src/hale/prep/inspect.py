@@ -6,7 +6,7 @@ from scipy.ndimage import distance_transform_edt
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.quality import ContrastSeen
-from hale.core.scan import Contrast, RawScan, Volume
+from hale.core.scan import Contrast, RawScan
 from hale.core.types import Map, Mask
 from hale.prep.artefacts import artefacts
 from hale.prep.contrast import agrees, recognise
@@ -66,9 +66,12 @@ def inspect_given(raw: RawScan, brain: Mask, log: Log) -> None:
         log.contrasts.append(_seen(contrast, volume.values, brain, grid))
 
 
-def inspect_native(volume: Volume, brain: Mask, log: Log) -> None:
-    """Measure the image of a scan that stays where it is."""
+def inspect_native(raw: RawScan, brain: Mask, log: Log) -> None:
+    """Measure the image of a scan that stays where it is; the bounds are not those of a CT."""
+    volume = raw.reference
     log.checks["brain_ml"] = float(brain.sum()) * volume.grid.voxel_ml
+    if Contrast.CT in raw.volumes:
+        return
     depth = distance_transform_edt(brain, sampling=volume.grid.spacing)
     log.checks.update(artefacts(volume, np.argwhere(depth > CORE_MM)))
 

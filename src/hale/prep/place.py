@@ -1,6 +1,6 @@
 """Where the template's positions lie in each contrast, and the contrasts brought there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +10,28 @@ from hale.core.errors import Refused
 from hale.core.grid import Grid, resample, resample_mask
 from hale.core.scan import Contrast, Volume
 from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
-from hale.io.cache import Cache, key_of
-from hale.prep.register import register, smoothed
+from hale.io.cache import Arrays, Cache, key_of
+from hale.prep.log import Log
+from hale.prep.register import Registered, registered, registered_rigid
 from hale.prep.settings import Preparation
 from hale.prep.template import template_hash, template_of
 from hale.prep.threads import single_threaded
+from hale.prep.working import smoothed
 
-VERSION = 1
+VERSION = 2
 """Of the registrations' results: raise it when one finds something else."""
 TIME_STEP = 0.125
 """Of the curvature flow."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clean:
+    """A contrast in its own place: finite, bias corrected, its brain known."""
+
+    volume: Volume
+    brain: Mask
+    content: str
+    """A hash of what was read, and of its brain."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,9 +49,7 @@ class Placed:
     grid: Grid
 
 
-def to_reference(
-    name: str, volume: Volume, brain: Mask, settings: Preparation, cache: Cache, content: str
-) -> Affine:
+def to_reference(clean: Clean, name: str, settings: Preparation, cache: Cache, log: Log) -> Affine:
     """Return template position to position in the reference contrast, mm.
 
     Raises:
@@ -48,47 +58,54 @@ def to_reference(
     where = settings.template_of_reference
 
     def compute() -> dict[str, np.ndarray]:
-        try:
-            return {"to_native": register(volume, brain, template_of(where))}
-        except RuntimeError as error:
-            raise _failed(name, error) from None
+        return _found(name, lambda: registered(clean.volume, clean.brain, template_of(where)))
 
-    key = key_of(VERSION, template_hash(where), settings.bias, content)
-    return np.asarray(cache.get("register", key, compute)["to_native"])
+    key = key_of(VERSION, template_hash(where), settings.bias, clean.content)
+    return _noted(cache.get("register", key, compute), log)
 
 
 def to_other(
-    name: str, other: Volume, reference: Volume, brain: Mask, cache: Cache, content: str
+    other: Volume, reference: Clean, name: str, contrast: Contrast, cache: Cache, log: Log
 ) -> Affine:
     """Return position in the reference contrast to position in another one, mm.
 
     Args:
-        name: Of the exam.
-        other: Moved; a whole head or a brain.
+        other: Moved; a whole head or a brain, finite.
         reference: Stays.
-        brain: Of the reference.
+        name: Of the exam.
+        contrast: Of ``other``.
         cache: Where registrations are kept.
-        content: Of ``other``, ``reference`` and ``brain``.
+        log: Takes how it was come by.
 
     Raises:
         Refused: ITK finds no transform.
     """
 
     def compute() -> dict[str, np.ndarray]:
-        from hale.prep.register import register_rigid
+        what = f"{name} {contrast}"
+        return _found(what, lambda: registered_rigid(other, reference.volume, reference.brain))
 
-        try:
-            return {"to_other": register_rigid(other, reference, brain)}
-        except RuntimeError as error:
-            raise _failed(name, error) from None
-
-    return np.asarray(cache.get("rigid", key_of(VERSION, content), compute)["to_other"])
+    key = key_of(VERSION, other.values, other.grid.affine.tolist(), reference.content)
+    return _noted(cache.get("rigid", key, compute), log, f"_{contrast}")
 
 
-def _failed(name: str, error: RuntimeError) -> Refused:
-    """Return ITK's reason, which is in its last line."""
-    why = f"registration failed ({str(error).strip().splitlines()[-1]})"
-    return Refused(name, why, "check orientation and extraction")
+def _found(name: str, register: Callable[[], Registered]) -> dict[str, np.ndarray]:
+    """Return a registration as arrays; ITK's reason for a failure is in its last line."""
+    try:
+        found = register()
+    except RuntimeError as error:
+        why = f"registration failed ({str(error).strip().splitlines()[-1]})"
+        raise Refused(name, why, "check orientation and extraction") from None
+    figures = np.array([found.likeness, found.starts], np.float64)
+    return {"transform": found.transform, "figures": figures}
+
+
+def _noted(found: Arrays, log: Log, suffix: str = "") -> Affine:
+    """Note how alike the volumes became, and how many starts that took."""
+    likeness, starts = found["figures"]
+    log.checks[f"mutual_information{suffix}"] = float(likeness)
+    log.checks[f"registration_starts{suffix}"] = float(starts)
+    return np.asarray(found["transform"])
 
 
 def brought(

@@ -18,7 +18,6 @@ from hale.prep.descent import Effort, Freedom, Pair, descended
 from hale.prep.starts import COARSE_MM, Likeness, about_centres, refined
 from hale.prep.threads import single_threaded
 from hale.prep.working import capped, shrunk
-from hale.prep.working import smoothed as smoothed
 
 WORKING_MM = 2.0
 RIM_MM = 6.0

@@ -12,8 +12,8 @@ from hale.core.types import Map
 from hale.io.nifti import file_hash, read_volume
 from hale.io.template import mni152
 from hale.prep.finite import finite
-from hale.prep.register import smoothed
 from hale.prep.settings import MNI152
+from hale.prep.working import smoothed
 
 TEMPLATE_BRAIN = 0.05
 """Of the template's maximum: where its brain is."""

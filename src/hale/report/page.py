@@ -31,8 +31,11 @@ CLOSEUPS = 6
 CHECKS = {
     "brain_ml": "Brain volume",
     "overlap_dice": "Overlap with the template's brain (Dice, 1 is perfect)",
-    "correlation": "Correlation with the template (1 is perfect)",
     "resemblance": "Share of its intensities that the template explains (brains: 0.2 to 0.7)",
+    "outside_share": "Share of the brain outside the field of view",
+    "rotation_deg": "Turn of the head against the file's header",
+    "noise": "Noise over the brain's grey-value range",
+    "ghosting": "Ghosting (correlation with a shifted copy)",
 }
 UNITS = {"ml": "ml", "mm": "mm", "deg": "°", "seconds": "s"}
 """What the last part of a figure's name says about its unit."""
