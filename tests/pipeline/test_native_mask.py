@@ -1,14 +1,19 @@
 """From components on the model grid to numbered lesions on the scan's own grid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nibabel.affines import apply_affine
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from hale.calibration import components
 from hale.core.grid import Grid
 from hale.core.trace import Trace
-from hale.pipeline.detect import native_mask
+from hale.pipeline.detect import REACH, native_mask
 
 Z0 = 3.0
 
@@ -110,3 +115,92 @@ def test_two_lesions_smaller_than_a_voxel_do_not_share_one():
     labels[19, 20, 21], labels[21, 20, 19] = 1, 2
     mask = native_mask(labels, 2, np.zeros(grid.shape, np.float32), way, z0=Z0)
     assert sorted(np.unique(mask)) == [0, 1, 2]
+
+
+# Where the mask lies, to the voxel
+
+
+@st.composite
+def places(draw) -> tuple[Grid, np.ndarray]:
+    """Oblique, anisotropic native grids, half of them left-handed, and any affine to them."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    spacing = np.array(draw(st.tuples(*[st.sampled_from([1.0, 2.0, 5.5])] * 3)))
+    signs = np.array(draw(st.tuples(*[st.sampled_from([1.0, -1.0])] * 3)))
+    affine, to_native = np.eye(4), np.eye(4)
+    affine[:3, :3] = Rotation.from_rotvec(rng.uniform(-0.6, 0.6, 3)).as_matrix() * signs * spacing
+    i, j, k = (int(56 / mm) + int(rng.integers(3)) for mm in spacing)
+    affine[:3, 3] = rng.uniform(-2, 2, 3) - affine[:3, :3] @ ((np.array([i, j, k]) - 1) / 2)
+    to_native[:3, :3] += rng.uniform(-0.1, 0.1, (3, 3))
+    to_native[:3, 3] = rng.uniform(-4, 4, 3)
+    return Grid(shape=(i, j, k), affine=affine), to_native
+
+
+def on_model(way: Trace) -> np.ndarray:
+    """Voxel of the model grid under each native voxel, by nibabel: (i, j, k, 3)."""
+    index = np.moveaxis(np.indices(way.native.shape), 0, -1)
+    native = apply_affine(way.native.affine, index)
+    return apply_affine(np.linalg.inv(way.to_native @ way.model.affine), native)
+
+
+def expected_mask(labels: np.ndarray, way: Trace, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mask, each voxel by itself; and where no rounding decides."""
+    at = on_model(way)
+    voxel = np.rint(at).astype(int)
+    held = ((voxel >= 0) & (voxel < way.model.shape)).all(-1)
+    inside = np.argwhere(labels > 0)
+    apart, which = cKDTree(inside).query(voxel)
+    number = labels[tuple(inside[which.ravel()].T)].reshape(which.shape)
+    wanted = np.where(held & (apart <= REACH) & (z > Z0), number, 0)
+    sure = (np.abs(at - np.floor(at) - 0.5) > 1e-6).all(-1)
+    return wanted, sure
+
+
+def two_boxes() -> np.ndarray:
+    """Far from each other, unlike, and off the middle: shifts and flips show."""
+    labels = np.zeros(model_grid().shape, np.int32)
+    labels[9:14, 12:19, 20:24] = 1
+    labels[24:30, 23:26, 11:18] = 2
+    return labels
+
+
+@given(places())
+@settings(derandomize=True, max_examples=20, deadline=None)
+def test_the_mask_lies_to_the_voxel_where_nibabel_says(place):
+    way = trace(*place)
+    z = np.full(way.native.shape, Z0 + 1, np.float32)
+    mask = native_mask(two_boxes(), 2, z, way, z0=Z0)
+    wanted, sure = expected_mask(two_boxes(), way, z)
+    assert set(np.unique(wanted)) == {0, 1, 2}
+    assert np.array_equal(mask[sure], wanted[sure])
+
+
+@pytest.mark.parametrize("how", ["one voxel", "half a voxel", "flip"])
+@given(place=places(), axis=st.integers(0, 2))
+@settings(derandomize=True, max_examples=5, deadline=None)
+def test_a_mask_in_a_wrong_place_would_show(how, place, axis):
+    way, wrong = trace(*place), np.eye(4)
+    if how == "flip":
+        wrong[axis, axis], wrong[axis, 3] = -1, way.native.shape[axis] - 1
+    else:
+        wrong[axis, 3] = {"one voxel": 1.0, "half a voxel": 0.5}[how]
+    z = np.full(way.native.shape, Z0 + 1, np.float32)
+    grid = Grid(shape=way.native.shape, affine=way.native.affine @ wrong)
+    mask = native_mask(two_boxes(), 2, z, replace(way, native=grid), z0=Z0)
+    wanted, sure = expected_mask(two_boxes(), way, z)
+    assert (mask != wanted)[sure].sum() > 0.05 * (wanted > 0).sum()
+
+
+@given(places())
+@settings(derandomize=True, max_examples=10, deadline=None)
+def test_the_mask_is_the_resampled_map_thresholded_and_no_resampled_mask(place):
+    way = trace(*place)
+    z = np.maximum(ball((-6, 5, 3), 9.0, 4.0), ball((12, -6, -4), 6.0, 4.0))
+    labels, masses = components(z, np.ones(z.shape, bool), way.model, z0=Z0)
+    assert len(masses) == 2
+    back = way.undo(z)
+    mask = native_mask(labels, 2, back, way, z0=Z0)
+    assert np.array_equal(mask > 0, back > Z0)
+    assert not np.array_equal(mask > 0, way.undo_mask(labels > 0))
+    first = native_mask(labels, 1, back, way, z0=Z0)
+    assert np.array_equal(first == 1, mask == 1)
+    assert not (first == 2).any()
