@@ -14,7 +14,7 @@ from hale.core.errors import Refused
 from hale.core.grid import Grid, resample, resample_mask
 from hale.core.scan import Contrast, RawScan, Volume
 from hale.core.trace import Trace
-from hale.data.phantom import Phantom, phantom
+from hale.data.phantom import MIDDLE_MM, Phantom, phantom
 from hale.io.cache import Cache
 from hale.io.nifti import read_volume
 from hale.io.raw import read_raw
@@ -140,15 +140,17 @@ def traces(ixi: Marked, shared_data: Path) -> dict[str, Trace]:
     """Scans of 2 mm or less: registered, and brought by a known affine."""
     fine = read_volume(shared_data / "mslub/sub-07/anat/sub-07_space-MNI_T1w.nii.gz").volume
     made = phantom(3, 2)
-    brains = {
-        "sub-07, 1 mm": (fine.grid, fine.values > 0),
-        "phantom, 2 mm": (made.scan.grid, made.brain),
-    }
+    about_origin = np.eye(4)
+    about_origin[:3, :3] = OBLIQUE[:3, :3] / 0.82  # a phantom is as large as the template
+    about_origin[:3, 3] = -about_origin[:3, :3] @ MIDDLE_MM
     known = {
-        name: Trace(native=native, model=model_grid(), to_native=OBLIQUE, brain=brain)
-        for name, (native, brain) in brains.items()
+        "sub-07, 1 mm": (fine.grid, OBLIQUE, fine.values > 0),
+        "phantom, 2 mm": (made.scan.grid, about_origin, made.brain),
     }
-    return {"IXI012, 2 mm": ixi.prepared.trace, **known}
+    return {"IXI012, 2 mm": ixi.prepared.trace} | {
+        name: Trace(native=native, model=model_grid(), to_native=to_native, brain=brain)
+        for name, (native, to_native, brain) in known.items()
+    }
 
 
 def surface(trace: Trace, radius_mm: float) -> np.ndarray:
@@ -215,6 +217,7 @@ def test_spheres_survive_to_the_model_and_back(name, way, smallest_ml, traces):
             near = np.linalg.norm(at - middle, axis=1) < radius * (1.1 if middle is cut else 1)
             truth = near.reshape(trace.native.shape) & trace.brain
             found = there_and_back(truth, trace, way)
+            assert truth.sum() * trace.native.voxel_ml > 0.7 * ml
             assert dice(found, truth) >= 0.85
             assert found.sum() == pytest.approx(truth.sum(), rel=0.05)
             moved = np.argwhere(found).mean(0) - np.argwhere(truth).mean(0)
