@@ -18,6 +18,7 @@ from hale.cli import (
     fit,
     methods,
     phantom,
+    prepare,
     recipe,
     series,
 )
@@ -51,7 +52,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, fit, calibrate, detect, evaluate, methods, recipe, phantom, series):
+for module in (demo, prepare, fit, calibrate, detect, evaluate, methods, recipe, phantom, series):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import isnan
@@ -18,7 +18,7 @@ from hale import __version__
 from hale.core.detection import Detection
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.quality import LEFT_RIGHT
+from hale.core.quality import LEFT_RIGHT, ContrastSeen, Quality
 from hale.core.scan import Source, Stored
 from hale.io.model import swap
 from hale.io.nifti import write_volume
@@ -121,7 +121,7 @@ def as_json(detection: Detection) -> dict[str, Any]:
         "p_values": None if detection.validity is None else asdict(detection.validity),
         "calibration": detection.calibration,
         "lesions": [asdict(lesion) for lesion in detection.lesions],
-        "quality": quality_json(detection),
+        "quality": quality_json(detection.quality, detection.contrasts_seen),
         "checks": {name: None if isnan(x) else x for name, x in detection.checks.items()},
         "notes": list(detection.notes),
         "seconds": {name: round(value, 2) for name, value in detection.seconds.items()},
@@ -130,13 +130,13 @@ def as_json(detection: Detection) -> dict[str, Any]:
     }
 
 
-def quality_json(detection: Detection) -> dict[str, Any]:
+def quality_json(quality: Quality, contrasts: Sequence[ContrastSeen]) -> dict[str, Any]:
     """Return verdict and reasons as plain JSON."""
     return {
-        "verdict": str(detection.quality.verdict),
-        "findings": [asdict(finding) for finding in detection.quality.findings],
-        "out_of_domain": list(detection.quality.out_of_domain),
-        "contrasts": [asdict(seen) for seen in detection.contrasts_seen],
+        "verdict": str(quality.verdict),
+        "findings": [asdict(finding) for finding in quality.findings],
+        "out_of_domain": list(quality.out_of_domain),
+        "contrasts": [asdict(seen) for seen in contrasts],
         "left_right": LEFT_RIGHT,
     }
 

@@ -65,11 +65,15 @@ def quality_words(detection: Detection) -> dict[str, Any]:
     return {
         "quality": str(quality.verdict),
         "quality_headline": headline,
-        "findings": [f"{f.what[0].upper()}{f.what[1:]}." for f in quality.findings],
-        "out_of_domain": [f"{text[0].upper()}{text[1:]}." for text in quality.out_of_domain],
+        "findings": [_sentence(finding.what) for finding in quality.findings],
+        "out_of_domain": [_sentence(text) for text in quality.out_of_domain],
         "contrasts_seen": [_seen(seen) for seen in detection.contrasts_seen],
         "left_right": LEFT_RIGHT,
     }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
 def _seen(seen: ContrastSeen) -> tuple[str, str]:
