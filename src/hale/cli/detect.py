@@ -40,12 +40,17 @@ if TYPE_CHECKING:
     from hale.recipe import Recipe
 
 FINISHED_WITH_FAILURES = 3
+UNCALIBRATED = "map and ranks only: not calibrated"
 
 
 def _file(contrast: Contrast) -> Any:
     """Return the option that names the file of a contrast."""
-    help_ = f"The exam's {contrast} file."
-    return typer.Option(f"--{contrast.lower()}", help=help_, metavar="FILE")
+    return typer.Option(
+        f"--{contrast.lower()}",
+        help=f"Its {contrast}.",
+        metavar="FILE",
+        rich_help_panel="One exam by the files of its contrasts, in any order",
+    )
 
 
 def command(
@@ -66,7 +71,10 @@ def command(
     t1w_ce: Annotated[Path | None, _file(Contrast.T1W_CE)] = None,
     ct: Annotated[Path | None, _file(Contrast.CT)] = None,
     contrast: Annotated[
-        Contrast | None, typer.Option(help="Of SCANS whose names do not say it.")
+        Contrast | None,
+        typer.Option(
+            help=f"Of files that do not say it: {', '.join(Contrast)}.", metavar="CONTRAST"
+        ),
     ] = None,
     series: SeriesOption = None,
     entity: EntityOption = None,
@@ -92,23 +100,32 @@ def command(
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show where a scan departs from healthy brains; write maps, lesions and a report.
+    """Show where a scan departs from healthy brains: maps, lesions, a report.
 
-    A scan may be a whole head or brain-extracted, in any orientation. OUT then holds, on the
-    scan's own grid, anomaly, pvalue, mask, brain and pseudo_healthy (.nii.gz), lesions.tsv,
-    detection.json and report.html. For a cohort there is one folder an exam, and cohort.tsv; the
-    same command goes on where it was stopped. From DICOM there is mask.seg.dcm too.
+    Give a model from `hale fit`; or a method that learns from the scan itself,
+    `--method intensity`, which yields a map and ranks but no p-values.
+
+    A scan is a file; the folder of a subject, a session or DICOM files; or, with
+    several contrasts, one option for each. Heads and extracted brains, turned in
+    any way. Any other folder is a cohort: one folder of results an exam, and
+    cohort.tsv; the same command goes on where it was stopped.
+
+    OUT holds, on the scan's own grid, anomaly, pvalue, mask, brain and
+    pseudo_healthy (.nii.gz), and lesions.tsv, detection.json and report.html;
+    from DICOM mask.seg.dcm too.
 
     Examples:
-      hale detect scan.nii.gz --model models/atlas-t1 --out result/
+      hale detect scan.nii.gz --model models/atlas --out result/
 
-      hale detect --t1w a.nii.gz --flair b.nii.gz --model models/both --out result/
+      hale detect --t1w a.nii.gz --flair b.nii.gz --model models/two --out out/
 
-      hale detect dicom/ --series T1w=4 --model models/atlas-t1 --out result/
+      hale detect sub-01/ses-2/ --entity run-1 --model models/atlas --out result/
+
+      hale detect dicom/ --series T1w=4 --model models/atlas --out result/
 
       hale detect head.nii.gz --contrast CT --method intensity --out result/
 
-      hale detect patients/ --model models/atlas-t1 --out results/
+      hale detect patients/ --model models/atlas --out results/
     """
     from hale.data.folder import Reading
     from hale.io.cache import Cache
@@ -161,9 +178,10 @@ def _recipe(
             raise Refused("--set", "goes with --method", "a model's settings are its recipe's")
         return None
     from hale.pipeline.exams import contrast_meant
-    from hale.pipeline.single import single_scan_recipe
+    from hale.pipeline.single import names_a_method, single_scan_recipe
 
-    return single_scan_recipe(method, contrast_meant(asked), settings or ())
+    contrast = contrast_meant(asked) if names_a_method(method) else None
+    return single_scan_recipe(method, contrast, settings or ())
 
 
 def _detect_one(job: "Job", entry: "Entry", brain_mask: Path | None, *, json: bool) -> None:
@@ -179,6 +197,10 @@ def _detect_one(job: "Job", entry: "Entry", brain_mask: Path | None, *, json: bo
         return
     for note in detection.notes:
         say(f"note: {note}")
+    for sentence in detection.quality.out_of_domain:
+        say(f"out of domain: {sentence}")
+    for finding in detection.quality.findings:
+        say(f"quality, {finding.verdict}: {finding.what}")
     validity = detection.validity
     if validity is not None and not validity.holds:
         say(f"p-values not valid here: {'; '.join(validity.reasons)}")
@@ -205,12 +227,22 @@ def _tell_cohort(result: "CohortResult", out: Path, *, json: bool) -> None:
         return
     for failure in result.failures:
         say(f"failed {failure.id}: {failure.reason}")
-    flagged = sum(row.get("flagged") is True for row in result.rows)
-    done = len(result.rows) - len(result.failures)
-    say(f"{done} scans done ({result.reused} before), {flagged} flagged; {out / 'cohort.tsv'}")
+    done = [row for row in result.rows if row["status"] == "done"]
+    told = [f"{len(done)} scans done ({result.reused} before)", _flagged(done)]
+    for verdict in ("warn", "refuse"):
+        if count := sum(row["quality"] == verdict for row in done):
+            told.append(f"quality: {verdict} {count}")
+    say(f"{', '.join(told)}; {out / 'cohort.tsv'}")
+
+
+def _flagged(rows: "list[dict[str, Any]]") -> str:
+    calibrated = [row for row in rows if row["flagged"] is not None]
+    if rows and not calibrated:
+        return UNCALIBRATED
+    return f"{sum(row['flagged'] for row in calibrated)} flagged"
 
 
 def _verdict(flagged: bool | None, lesions: int) -> str:
     if flagged is None:
-        return "map and ranks only: this model is not calibrated"
+        return UNCALIBRATED
     return f"flagged: {lesions} lesions" if flagged else "not flagged"

@@ -7,7 +7,7 @@ from pathlib import Path
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots, Split
 from hale.data.bids import SESSION, SUBJECT, entry_of
-from hale.data.cohort import Entry, of_split, refuse_repeated_ids
+from hale.data.cohort import Entry, of_split, refuse_repeated_ids, wanted
 from hale.data.folder import Reading, read_folder
 from hale.io.contrast import contrast_of_file
 from hale.io.nifti import is_image
@@ -100,6 +100,7 @@ def only_exam(asked: Asked, slots: Slots, scratch: Path) -> Entry:
 def _entries(path: Path, asked: Asked, slots: Slots, scratch: Path) -> list[Entry]:
     """Return the exams of one path."""
     if not path.is_dir():
+        _refuse_alone(path, slots)
         contrast = asked.contrast or contrast_of_file(path).contrast or slots[0][0]
         return [_checked(entry_of({contrast: path}, slots), asked)]
     from hale.io.dicom import is_dicom_folder
@@ -129,20 +130,39 @@ def _entries(path: Path, asked: Asked, slots: Slots, scratch: Path) -> list[Entr
 def contrast_meant(asked: Asked) -> Contrast:
     """Return the contrast of a single scan: what the user says, its name, its folder's only one.
 
+    T1w if it is there, or if nothing is said.
+
     Raises:
         Refused: A folder of several contrasts.
     """
     if asked.contrast is not None:
         return asked.contrast
-    found = list(asked.named)
-    for path in asked.paths:
-        files = [p for p in sorted(path.rglob("*")) if is_image(p)] if path.is_dir() else [path]
-        found += [told for file in files if (told := contrast_of_file(file).contrast) is not None]
-    several = sorted(set(found))
-    if len(several) > 1 and Contrast.T1W not in several:
-        what, why = str(asked.paths[0]), f"holds {', '.join(several)}"
+    found = {*asked.named, *asked.series} or {c for p in asked.paths for c in _contrasts_at(p)}
+    if len(found) > 1 and Contrast.T1W not in found:
+        what, why = str(asked.paths[0]), f"holds {', '.join(sorted(found))}"
         raise Refused(what, why, "say which with --contrast")
-    return Contrast.T1W if len(several) != 1 else several[0]
+    return found.pop() if len(found) == 1 else Contrast.T1W
+
+
+def _contrasts_at(path: Path) -> set[Contrast]:
+    """Return what the names of files say, or the headers of DICOM series."""
+    from hale.io.dicom import is_dicom_folder
+    from hale.io.dicom_series import find_series
+
+    if is_dicom_folder(path):
+        told = [None if series.problems else series.contrast for series in find_series(path)]
+    else:
+        files = [p for p in sorted(path.rglob("*")) if is_image(p)] if path.is_dir() else [path]
+        told = [contrast_of_file(file).contrast for file in files]
+    return {contrast for contrast in told if contrast is not None}
+
+
+def _refuse_alone(path: Path, slots: Slots) -> None:
+    """Refuse one file where a model takes several."""
+    if len(slots) > 1:
+        options = " ".join(f"--{slot[0].lower()} FILE" for slot in slots)
+        why = f"is one file, the model takes {wanted(slots)}"
+        raise Refused(str(path), why, f"give {options}, or the folder of the exam")
 
 
 def _checked(entry: Entry, asked: Asked) -> Entry:

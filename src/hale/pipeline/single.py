@@ -15,27 +15,36 @@ from hale.prep.settings import Mode, Normalisation
 from hale.recipe import Recipe, build_recipe, bundled_or_path, read_recipe
 
 
-def single_scan_recipe(method: str, contrast: Contrast, overrides: Sequence[str]) -> Recipe:
+def names_a_method(method: str) -> bool:
+    """Say whether a method is meant, to run where the scan lies, and not a recipe."""
+    return method in METHODS and not Path(method).exists()
+
+
+def single_scan_recipe(method: str, contrast: Contrast | None, overrides: Sequence[str]) -> Recipe:
     """Return the recipe of a single-scan method.
 
     Args:
         method: Its name, to run where the scan lies; or a recipe's name or path.
-        contrast: Of the scan.
+        contrast: Of the scan; None with a recipe, which says its own.
         overrides: ``section.key=value`` settings.
 
     Raises:
-        Refused: The method learns from a cohort.
+        Refused: There is no such method or recipe, or it learns from a cohort.
     """
-    if method in METHODS and not Path(method).exists():
-        prep: dict[str, Any] = {"mode": Mode.NATIVE, "slots": [[contrast]]}
+    if names_a_method(method):
+        prep: dict[str, Any] = {"mode": Mode.NATIVE, "slots": [[contrast or Contrast.T1W]]}
         if contrast is Contrast.CT:
             prep["normalise"] = Normalisation.WINDOW
         recipe = build_recipe({"method": {"name": method}, "prep": prep}, overrides=overrides)
     else:
-        recipe = read_recipe(bundled_or_path(method), overrides)
+        path = bundled_or_path(method)
+        if not path.exists():
+            remedy = "see `hale methods` for methods, `hale recipe` for recipes"
+            raise Refused(f"--method {method}", "is neither a method nor a recipe", remedy)
+        recipe = read_recipe(path, overrides)
     if recipe.method.supervision is not Supervision.NONE:
         why = f"learns from {recipe.method.supervision}, not from one"
-        raise Refused(method, why, "fit it first (`hale fit`), then give --model")
+        raise Refused(f"--method {method}", why, "fit it first (`hale fit`), then give --model")
     return recipe
 
 
