@@ -87,7 +87,7 @@ def there_and_back(lesion: Mask, trace: Trace, way: str, settings: Preparation) 
         moved = resample(values, trace.native, trace.model, transform=trace.to_native)
     else:
         volume = Volume(values=values, grid=trace.native)
-        moved = brought(volume, trace.brain, trace.to_native, trace.model, settings)
+        moved = brought(volume, trace.brain, trace.way, trace.model, settings)
     inside = resample_mask(trace.brain, trace.native, trace.model, transform=trace.to_native)
     z = np.where(inside, 2 * Z0 * moved, np.float32(0))  # a half-full voxel is at z0
     labels, masses = components(z, inside, trace.model, z0=Z0)

@@ -14,6 +14,7 @@ from hale.core.errors import Refused
 from hale.core.grid import Grid, resample, resample_mask
 from hale.core.scan import Contrast, RawScan, Volume
 from hale.core.trace import Trace
+from hale.core.warp import Way
 from hale.data.phantom import MIDDLE_MM, Phantom, phantom
 from hale.io.cache import Cache
 from hale.io.nifti import read_volume
@@ -124,7 +125,7 @@ def test_markers_in_a_phantom_land_where_the_transform_says(subject: Phantom):
     native = subject.scan.grid
     marks = apply_affine(OBLIQUE, MARKS + 0.7)
     scan = Volume(values=brightened(subject.scan.values, native.affine, marks), grid=native)
-    image = brought(scan, subject.brain, OBLIQUE, model_grid(), PLAIN)
+    image = brought(scan, subject.brain, Way(affine=OBLIQUE), model_grid(), PLAIN)
     expected = on_model(marks, model_grid(), OBLIQUE)
     by_nibabel = apply_affine(np.linalg.inv(model_grid().affine), MARKS + 0.7)
     np.testing.assert_allclose(expected, by_nibabel, atol=1e-6)
@@ -191,7 +192,7 @@ def there_and_back(painted: np.ndarray, trace: Trace, way: str) -> np.ndarray:
         moved = resample(values, trace.native, trace.model, transform=trace.to_native)
     else:
         volume = Volume(values=values, grid=trace.native)
-        moved = brought(volume, trace.brain, trace.to_native, trace.model, PLAIN)
+        moved = brought(volume, trace.brain, trace.way, trace.model, PLAIN)
     inside = resample_mask(trace.brain, trace.native, trace.model, transform=trace.to_native)
     z = np.where(inside, 2 * Z0 * moved, np.float32(0))  # the border of what was painted is at z0
     labels, masses = components(z, inside, trace.model, z0=Z0)

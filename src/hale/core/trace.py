@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from hale.core.grid import Grid, resample, resample_mask
+from hale.core.grid import Grid
 from hale.core.quality import ContrastSeen
 from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
+from hale.core.warp import Warp, Way
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +23,8 @@ class Trace:
     """Position on the model grid to position on the native grid, mm."""
     brain: Mask
     """On the native grid."""
+    warp: Warp | None = None
+    """What the template's positions do before ``to_native``; None: nothing."""
     intensity: tuple[float, float] = (0.0, 1.0)
     """Offset and scale: native intensity = offset + scale x normalised."""
     checks: Mapping[str, float] = field(default_factory=dict)
@@ -32,30 +35,35 @@ class Trace:
     """What was repaired or recognised, a sentence each."""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def way(self) -> Way:
+        """Return the way from the template to the scan, and back."""
+        return Way(affine=self.to_native, warp=self.warp)
+
     def undo(self, values: Map, *, order: int = 1) -> MapElsewhere:
         """Return a map of the model grid on the native grid, 0 outside the native brain.
 
         Outside the brain a map says nothing: what it holds there does not dilute the border.
         """
-        if np.array_equal(self.to_native, np.eye(4)) and self.native.is_the_same_as(self.model):
+        still = self.warp is None and np.array_equal(self.to_native, np.eye(4))
+        if still and self.native.is_the_same_as(self.model):
             return np.where(self.brain, values, np.float32(0))
-        inside = resample_mask(self.brain, self.native, self.model, transform=self.to_native)
+        inside = self.way.bring_mask(self.brain, self.native, self.model)
         box = _box(self.brain)
         part = Grid(
             shape=self.brain[box].shape,
             affine=self.native.affine @ _shift([axis.start for axis in box]),
         )
-        there = np.linalg.inv(self.to_native)
         moved = np.zeros(self.native.shape, np.float32)
         known = _continued(values, inside)
-        moved[box] = resample(known, self.model, part, transform=there, order=order)
+        moved[box] = self.way.take_back(known, self.model, part, order=order)
         moved[~self.brain] = 0
         return moved
 
     def undo_mask(self, mask: Mask) -> MaskElsewhere:
         """Return a mask of the model grid on the native grid, by nearest neighbour."""
-        there = np.linalg.inv(self.to_native)
-        return resample_mask(mask, self.model, self.native, transform=there)
+        numbers = mask.astype(np.float32)
+        return self.way.take_back(numbers, self.model, self.native, order=0) > 0.5
 
 
 def _continued(values: Map, inside: Mask) -> Map:

@@ -1,17 +1,23 @@
-"""A smooth, invertible displacement of space."""
+"""Ways from one space to another: an affine, and where wanted a smooth displacement before it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import map_coordinates, spline_filter
 
-from hale.core.grid import Grid
+from hale.core.grid import Grid, resample
+from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
 
 Displacement = Float32[np.ndarray, "3 i j k"]
 """mm along x, y, z (RAS+), per voxel."""
 Positions = Float[np.ndarray, "n 3"]
 """mm, RAS+."""
+
+
+SLAB = 2_000_000
+"""Voxels whose positions are held at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,3 +64,61 @@ class Warp:
         gradient = np.einsum("xi...,iy->...xy", slopes, to_index)
         determinant: np.ndarray = np.linalg.det(gradient + np.eye(3))
         return determinant
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Way:
+    """From positions in the template to positions in a scan: ``affine @ warp.points(p)``, mm."""
+
+    affine: Affine
+    warp: Warp | None = None
+    """None: the affine is all."""
+
+    def there(self, positions: Positions) -> Positions:
+        """Return where positions of the template lie in the scan."""
+        moved = positions if self.warp is None else self.warp.points(positions)
+        found: np.ndarray = moved @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return found
+
+    def back(self, positions: Positions) -> Positions:
+        """Return where positions of the scan lie in the template."""
+        inverse = np.linalg.inv(self.affine)
+        moved: np.ndarray = positions @ inverse[:3, :3].T + inverse[:3, 3]
+        return moved if self.warp is None else self.warp.points(moved, inverse=True)
+
+    def then(self, affine: Affine) -> "Way":
+        """Return the way on to another scan, by an affine of positions."""
+        return Way(affine=affine @ self.affine, warp=self.warp)
+
+    def bring(self, values: Map, scan: Grid, template: Grid, *, order: int = 1) -> MapElsewhere:
+        """Return values of the scan on a grid in the template, 0 where the scan does not reach."""
+        if self.warp is None:
+            return resample(values, scan, template, transform=self.affine, order=order)
+        return _sampled(values, scan, template, self.there, order)
+
+    def bring_mask(self, mask: Mask, scan: Grid, template: Grid) -> MaskElsewhere:
+        """Return a mask of the scan on a grid in the template, by nearest neighbour."""
+        return self.bring(mask.astype(np.float32), scan, template, order=0) > 0.5
+
+    def take_back(self, values: Map, template: Grid, scan: Grid, *, order: int = 1) -> MapElsewhere:
+        """Return values of a grid in the template on a grid of the scan, 0 beyond it."""
+        if self.warp is None:
+            inverse = np.linalg.inv(self.affine)
+            return resample(values, template, scan, transform=inverse, order=order)
+        return _sampled(values, template, scan, self.back, order)
+
+
+def _sampled(
+    values: Map, source: Grid, target: Grid, move: Callable[[Positions], Positions], order: int
+) -> MapElsewhere:
+    """Return for each voxel of ``target`` the value at where ``move`` takes it."""
+    known = spline_filter(values, order) if order > 1 else values
+    to_index = np.linalg.inv(source.affine)
+    rows = max(1, SLAB // (target.shape[1] * target.shape[2]))
+    moved = np.empty(target.shape, np.float32)
+    for first in range(0, target.shape[0], rows):
+        part = moved[first : first + rows]
+        index = np.indices(part.shape).reshape(3, -1).T + np.array([first, 0, 0])
+        at = move(target.positions(index)) @ to_index[:3, :3].T + to_index[:3, 3]
+        part[...] = map_coordinates(known, at.T, order=order, prefilter=False).reshape(part.shape)
+    return moved

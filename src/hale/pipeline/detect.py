@@ -125,9 +125,9 @@ def native_mask(
     spread = labels[tuple(nearest)]
     spread[(distance > REACH) | (spread > kept)] = 0
     index = np.argwhere(native_z > z0)
-    there = np.linalg.inv(trace.model.affine) @ np.linalg.inv(trace.to_native)
-    position = trace.native.positions(index)
-    voxel = np.rint(position @ there[:3, :3].T + there[:3, 3]).astype(int)
+    position = trace.way.back(trace.native.positions(index))
+    to_index = np.linalg.inv(trace.model.affine)
+    voxel = np.rint(position @ to_index[:3, :3].T + to_index[:3, 3]).astype(int)
     inside = ((voxel >= 0) & (voxel < trace.model.shape)).all(1)
     mask[tuple(index[inside].T)] = spread[tuple(voxel[inside].T)]
     for number in range(1, kept + 1):
@@ -139,7 +139,7 @@ def native_mask(
 def _nearest_voxel(component: Mask, free: MaskElsewhere, trace: Trace) -> tuple[int, int, int]:
     """Return the free voxel of the native brain that is nearest to the middle of a component."""
     middle = trace.model.positions(np.array([center_of_mass(component)]))
-    native = middle @ trace.to_native[:3, :3].T + trace.to_native[:3, 3]
+    native = trace.way.there(middle)
     candidates = np.argwhere(trace.brain & free)
     apart = np.linalg.norm(trace.native.positions(candidates) - native, axis=1)
     i, j, k = candidates[apart.argmin()]
@@ -154,12 +154,12 @@ def _lesion(
     centre = trace.native.positions(index.mean(0)[None])[0]
     values = native_z[tuple(index.T)]
     peak = trace.native.positions(index[values.argmax()][None])[0]
-    template = np.linalg.inv(trace.to_native) @ np.append(centre, 1)
+    template = trace.way.back(centre[None])[0]
     return Lesion(
         label=component.label,
         volume_ml=len(index) * trace.native.voxel_ml,
         centre_mm=_mm(centre),
-        centre_mni_mm=_mm(template[:3]) if mni else None,
+        centre_mni_mm=_mm(template) if mni else None,
         peak=float(values.max()),
         peak_mm=_mm(peak),
         mass=component.mass,

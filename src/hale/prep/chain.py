@@ -10,6 +10,7 @@ from hale.core.grid import resample_mask
 from hale.core.scan import Contrast, RawScan, Scan, Space, Volume
 from hale.core.trace import Trace
 from hale.core.types import Affine, Mask
+from hale.core.warp import Way
 from hale.io.cache import Cache, key_of
 from hale.prep.bias import corrected, log_bias
 from hale.prep.brain.ct import looks_like_ct
@@ -18,7 +19,7 @@ from hale.prep.finite import finite, refuse_flat, without_nan
 from hale.prep.inspect import inspect_given, inspect_native, inspect_registered
 from hale.prep.log import Log
 from hale.prep.normalize import normalised
-from hale.prep.place import Clean, Placed, brought, covered, to_other, to_reference
+from hale.prep.place import Clean, Placed, brought, covered, to_other, way_to
 from hale.prep.settings import Mode, Preparation
 from hale.prep.template import middle_of, template_of
 
@@ -109,7 +110,7 @@ def _where_it_is(volumes: Mapping[Contrast, Volume], brain: Mask, space: Space) 
         images={contrast: volume.values for contrast, volume in volumes.items()},
         inside=brain,
         brain=brain,
-        ways=dict.fromkeys(volumes, np.eye(4)),
+        ways=dict.fromkeys(volumes, Way(affine=np.eye(4))),
         grid=space.grid,
     )
 
@@ -120,19 +121,19 @@ def _prepare_full(
     """Extract, correct, register, resample once, normalise."""
     reference = _reference(raw, settings, cache, log)
     with log.stage("register"):
-        to_native = to_reference(reference, raw.id, settings, cache, log)
+        way = way_to(reference, raw.id, settings, cache, log)
     first, *others = raw.volumes
     grid = space.grid
     with log.stage("resample"):
-        images = {first: brought(reference.volume, reference.brain, to_native, grid, settings)}
-        inside = resample_mask(reference.brain, raw.reference.grid, grid, transform=to_native)
-    ways, seen = {first: to_native}, inside
+        images = {first: brought(reference.volume, reference.brain, way, grid, settings)}
+        inside = way.bring_mask(reference.brain, raw.reference.grid, grid)
+    ways, seen = {first: way}, inside
     for contrast in others:
         other, transform = _other(raw, contrast, reference, settings, cache, log)
         with log.stage("resample"):
-            way = ways[contrast] = transform @ to_native
-            images[contrast] = brought(other.volume, other.brain, way, grid, settings)
-            reached = inside & covered(other.volume, way, grid)
+            ways[contrast] = way.then(transform)
+            images[contrast] = brought(other.volume, other.brain, ways[contrast], grid, settings)
+            reached = inside & covered(other.volume, ways[contrast], grid)
             log.checks[f"covered_{contrast}"] = float(reached.sum() / max(1, inside.sum()))
             seen = seen & reached
     placed = Placed(images=images, inside=inside, brain=reference.brain, ways=ways, grid=grid)
@@ -199,7 +200,8 @@ def _prepared(
     trace = Trace(
         native=raw.reference.grid,
         model=space.grid,
-        to_native=next(iter(placed.ways.values())),
+        to_native=next(iter(placed.ways.values())).affine,
+        warp=next(iter(placed.ways.values())).warp,
         brain=placed.brain,
         intensity=pairs[0][1],
         checks=log.checks,

@@ -40,7 +40,7 @@ def inspect_registered(raw: RawScan, placed: Placed, settings: Preparation, log:
             inside=placed.inside,
             template=template,
             grid=placed.grid,
-            to_native=placed.ways[contrast],
+            to_native=placed.ways[contrast].affine,
         )
         if contrast is reference:
             log.checks.update(measures(raw.reference, placed.brain, registered))

@@ -7,13 +7,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from hale.core.errors import Refused
-from hale.core.grid import Grid, resample, resample_mask
+from hale.core.grid import Grid
 from hale.core.scan import Contrast, Volume
 from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
+from hale.core.warp import Warp, Way
 from hale.io.cache import Arrays, Cache, key_of
 from hale.prep.log import Log
 from hale.prep.register import Registered, registered, registered_rigid
-from hale.prep.settings import Preparation
+from hale.prep.settings import Preparation, Registration
 from hale.prep.template import template_hash, template_of
 from hale.prep.threads import single_threaded
 from hale.prep.working import smoothed
@@ -44,8 +45,8 @@ class Placed:
     """Brain of the reference, on the model grid."""
     brain: MaskElsewhere
     """The same on its native grid."""
-    ways: Mapping[Contrast, Affine]
-    """From template position to position in each contrast, mm."""
+    ways: Mapping[Contrast, Way]
+    """From the template to each contrast."""
     grid: Grid
 
 
@@ -62,6 +63,35 @@ def to_reference(clean: Clean, name: str, settings: Preparation, cache: Cache, l
 
     key = key_of(VERSION, template_hash(where), settings.bias, clean.content)
     return _noted(cache.get("register", key, compute), log)
+
+
+def way_to(clean: Clean, name: str, settings: Preparation, cache: Cache, log: Log) -> Way:
+    """Return the way from the template to the reference contrast.
+
+    Raises:
+        Refused: No transform is found, or ANTs is wanted and not installed.
+    """
+    affine = to_reference(clean, name, settings, cache, log)
+    if settings.registration is Registration.AFFINE:
+        return Way(affine=affine)
+    where = settings.template_of_reference
+
+    def compute() -> dict[str, np.ndarray]:
+        from hale.prep.deform import deform
+
+        warp = deform(clean.volume, clean.brain, template_of(where), affine)
+        grid = np.array([*warp.grid.shape], np.int64)
+        fields = {"forward": warp.forward, "inverse": warp.inverse}
+        return {**fields, "shape": grid, "affine": warp.grid.affine}
+
+    found = cache.get(
+        "deform", key_of(VERSION, template_hash(where), affine.tolist(), clean.content), compute
+    )
+    i, j, k = (int(n) for n in found["shape"])
+    grid = Grid(shape=(i, j, k), affine=found["affine"])
+    return Way(
+        affine=affine, warp=Warp(grid=grid, forward=found["forward"], inverse=found["inverse"])
+    )
 
 
 def to_other(
@@ -109,27 +139,27 @@ def _noted(found: Arrays, log: Log, suffix: str = "") -> Affine:
 
 
 def brought(
-    volume: Volume, brain: Mask, transform: Affine, grid: Grid, settings: Preparation
+    volume: Volume, brain: Mask, way: Way, grid: Grid, settings: Preparation
 ) -> MapElsewhere:
     """Return the intensities on the model grid: their one interpolation.
 
     Args:
         volume: Native intensities.
         brain: Native; its values bound the result, since a cubic spline overshoots at edges.
-        transform: Position on ``grid`` to native position, mm.
+        way: From ``grid`` to the scan.
         grid: Of the model.
         settings: Of the recipe.
     """
     calm = _curvature_flow(volume, settings.curvature_flow)
     fine = Volume(values=smoothed(calm, min(grid.spacing)), grid=volume.grid)
-    image = resample(fine.values, fine.grid, grid, transform=transform, order=3)
+    image = way.bring(fine.values, fine.grid, grid, order=3)
     inside = volume.values[brain]
     return image.clip(inside.min(), inside.max())
 
 
-def covered(volume: Volume, transform: Affine, grid: Grid) -> MaskElsewhere:
+def covered(volume: Volume, way: Way, grid: Grid) -> MaskElsewhere:
     """Return where on ``grid`` the field of view of ``volume`` reaches."""
-    return resample_mask(np.ones(volume.grid.shape, bool), volume.grid, grid, transform=transform)
+    return way.bring_mask(np.ones(volume.grid.shape, bool), volume.grid, grid)
 
 
 def _curvature_flow(volume: Volume, iterations: int) -> Volume:
