@@ -39,9 +39,9 @@ from hale.pipeline.verdict import distribution, judge
 from hale.prep.bias import corrected, log_bias
 from hale.prep.chain import Prepared, prepare, space_of
 from hale.prep.measures import Registered, measures
-from hale.prep.working import smoothed
 from hale.prep.settings import Normalisation, Preparation
 from hale.prep.template import template_on
+from hale.prep.working import smoothed
 
 GRID = space_of(Preparation()).grid
 BLIND = ("rotation_deg", "volume_factor", "centre_off_mm")

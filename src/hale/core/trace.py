@@ -8,7 +8,7 @@ from scipy.ndimage import uniform_filter
 
 from hale.core.grid import Grid
 from hale.core.quality import ContrastSeen
-from hale.core.types import Affine, Map, MapElsewhere, Mask, MaskElsewhere
+from hale.core.types import Affine, Map, MapElsewhere, Mask
 from hale.core.warp import Warp, Way
 
 
@@ -59,11 +59,6 @@ class Trace:
         moved[box] = self.way.take_back(known, self.model, part, order=order)
         moved[~self.brain] = 0
         return moved
-
-    def undo_mask(self, mask: Mask) -> MaskElsewhere:
-        """Return a mask of the model grid on the native grid, by nearest neighbour."""
-        numbers = mask.astype(np.float32)
-        return self.way.take_back(numbers, self.model, self.native, order=0) > 0.5
 
 
 def _continued(values: Map, inside: Mask) -> Map:

@@ -1,6 +1,6 @@
 """What the calibration cohort was, and whether a scan is like it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ SPACING_TOLERANCE = 0.25
 AGE_TOLERANCE = 2.0
 """Years."""
 EXTRACTED = "already brain-extracted"
+EDGE = "spacing_max_mm_"
+"""Of the key in `Trace.checks`, before the contrast."""
 
 
 def domain_of(
@@ -25,6 +27,7 @@ def domain_of(
     scanners = sorted({source.scanner for source in sources if source.scanner is not None})
     return {
         "contrasts": sorted(contrasts),
+        "others_mm": _others(traces),
         "spacing_mm": {"low": spacing.min(0).tolist(), "high": spacing.max(0).tolist()},
         "extracted": sorted({_is_extracted(trace) for trace in traces}),
         "age": [min(ages), max(ages)] if len(ages) == len(sources) else None,
@@ -36,9 +39,10 @@ def validity(domain: Mapping[str, Any], raw: RawScan, trace: Trace) -> Validity:
     """Compare a scan with the calibration cohort: known differences, and what is not known."""
     reasons: list[str] = []
     unknown: list[str] = []
-    contrast = str(next(iter(raw.volumes)))
-    if contrast not in domain["contrasts"]:
-        reasons.append(f"contrast {contrast}, calibrated on {', '.join(domain['contrasts'])}")
+    for contrast in raw.volumes:
+        if contrast not in domain["contrasts"]:
+            reasons.append(f"contrast {contrast}, calibrated on {', '.join(domain['contrasts'])}")
+    reasons += _coarser(domain["others_mm"], trace)
     spacing = np.array(sorted(trace.native.spacing))
     low = np.array(domain["spacing_mm"]["low"]) * (1 - SPACING_TOLERANCE)
     high = np.array(domain["spacing_mm"]["high"]) * (1 + SPACING_TOLERANCE)
@@ -50,6 +54,23 @@ def validity(domain: Mapping[str, Any], raw: RawScan, trace: Trace) -> Validity:
     _compare_age(domain["age"], raw.source.age, reasons, unknown)
     _compare_scanner(domain["scanners"], raw.source.scanner, reasons, unknown)
     return Validity(holds=not reasons, reasons=tuple(reasons), not_checked=tuple(unknown))
+
+
+def _others(traces: Sequence[Trace]) -> dict[str, list[float]]:
+    """Return the range of the largest voxel edge of each contrast but the reference, mm."""
+    keys = {key for trace in traces for key in trace.checks if key.startswith(EDGE)}
+    edges = {k: [t.checks[k] for t in traces if k in t.checks] for k in sorted(keys)}
+    return {key.removeprefix(EDGE): [min(mm), max(mm)] for key, mm in edges.items()}
+
+
+def _coarser(others: Mapping[str, Sequence[float]], trace: Trace) -> Iterator[str]:
+    """Yield the other contrasts whose voxels are larger or smaller than the cohort's."""
+    for contrast, (low, high) in others.items():
+        edge = trace.checks.get(f"{EDGE}{contrast}")
+        if edge is None:
+            continue
+        if not low * (1 - SPACING_TOLERANCE) <= edge <= high * (1 + SPACING_TOLERANCE):
+            yield f"{contrast} voxels of {edge:.3g} mm, calibrated on {low:.3g} to {high:.3g} mm"
 
 
 def _compare_age(

@@ -26,6 +26,7 @@ from hale.pipeline.prepare import read_entry
 from hale.pipeline.workers import Failure
 from hale.prep.chain import Prepared, space_of
 from hale.prep.settings import Mode
+from hale.prep.template import template_hash
 from hale.recipe import Recipe
 
 FIT_SHARES = {Split.FIT: 0.6, Split.STANDARDISE: 0.15, Split.CALIBRATE: 0.25}
@@ -70,6 +71,7 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
         "scans": [p.scan.id for p in prepared],
         "sha256": {e.id: e.sha256 for e in fitting},
         "failed": {f.id: f.reason for f in failed},
+        "template": template_hash(recipe.prep.template_of_reference),
         "published_lists": options.reading.published,
         "seconds": round(time.perf_counter() - begin, 1),
         **told,

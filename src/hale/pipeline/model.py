@@ -22,6 +22,8 @@ from hale.core.scan import Contrast, Scan, Space
 from hale.io.model import ModelFiles, read_model, write_model
 from hale.pipeline.card import card
 from hale.post.chain import processed
+from hale.prep.settings import Mode
+from hale.prep.template import template_hash
 from hale.recipe import Recipe, build_recipe
 
 LIBRARIES = ("numpy", "scipy", "torch", "SimpleITK", "nibabel", "deepbet", "lightning-fabric")
@@ -89,6 +91,7 @@ def load_model(
     """
     files, sha256 = read_model(folder)
     recipe = build_recipe(tomllib.loads(files.recipe), where=str(folder / "recipe.toml"))
+    _refuse_other_template(recipe, files.provenance)
     try:
         space = Space(
             slots=tuple(tuple(Contrast(c) for c in slot) for slot in files.space["slots"]),
@@ -120,6 +123,19 @@ def load_model(
         sha256=sha256,
         name=folder.name,
     )
+
+
+def _refuse_other_template(recipe: Recipe, provenance: Mapping[str, Any]) -> None:
+    """Refuse a template that is not the one that the fit registered to.
+
+    Raises:
+        Refused: It is not where the recipe says, or has another content.
+    """
+    where = recipe.prep.template_of_reference
+    fitted = provenance.get("fit", {}).get("template")
+    if recipe.prep.mode is Mode.FULL and fitted not in (None, template_hash(where)):
+        why = "is not the template that the model was fitted with"
+        raise Refused(where, why, "put that file there, or fit the model again")
 
 
 def placed(detector: Detector, device: str, precision: Precision) -> Detector:

@@ -221,7 +221,7 @@ def _refuse_slices(raw: RawScan) -> None:
             shape = " x ".join(map(str, volume.grid.shape))
             what = raw.id if len(raw.volumes) == 1 else f"{raw.id} {contrast}"
             why = f"has {shape} voxels: slices, not a volume"
-            raise Refused(what, why, "take a one-slice model, or a scan of the whole brain")
+            raise Refused(what, why, "take a one-slice model, --method for a single scan, or a whole brain")
 
 
 def _refuse_hidden_ct(raw: RawScan) -> None:

@@ -151,7 +151,8 @@ def brought(
         settings: Of the recipe.
     """
     calm = _curvature_flow(volume, settings.curvature_flow)
-    fine = Volume(values=smoothed(calm, min(grid.spacing)), grid=volume.grid)
+    voxel = np.linalg.norm((way.affine @ grid.affine)[:3, :3], axis=0)  # a small head's is smaller
+    fine = Volume(values=smoothed(calm, float(voxel.min())), grid=volume.grid)
     image = way.bring(fine.values, fine.grid, grid, order=3)
     inside = volume.values[brain]
     return image.clip(inside.min(), inside.max())
