@@ -20,7 +20,7 @@ GRID = Grid(shape=(40, 48, 40), affine=np.diag([4.0, 4.0, 4.0, 1.0]))
 
 
 def scan(contrast: Contrast) -> RawScan:
-    """A brain-extracted ellipsoid, brighter to the right, with noise, and a bright spot of 3 x 3 x 3 voxels."""
+    """An extracted ellipsoid, brighter to the right, with noise and a spot of 3 x 3 x 3 voxels."""
     rng = np.random.default_rng(0)
     at = np.indices(GRID.shape) - (np.array(GRID.shape).reshape(3, 1, 1, 1) - 1) / 2
     inside = (at[0] / 16) ** 2 + (at[1] / 20) ** 2 + (at[2] / 16) ** 2 < 1
