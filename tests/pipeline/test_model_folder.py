@@ -113,7 +113,8 @@ def test_a_missing_file_is_named(name, folder):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 2, "hale": "9.1"}, "is of format 2, written by hale 9.1"),
+        ({"format": 3, "hale": "9.1"}, "is of format 3, written by hale 9.1"),
+        ({"format": 1}, "is of format 1, whose scans were prepared another way"),
         ({"format": "1"}, "is not one of hale"),
         ({"files": ["recipe.toml"]}, "is not one of hale"),
         ({"files": {"recipe.toml": 7}}, "is not one of hale"),

@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from hale.core.errors import Refused
 
-FORMAT = 1
+FORMAT = 2
 """Of the folder; raised when an older `hale` could not read it."""
 MANIFEST = "manifest.json"
 RECIPE, STATE, SPACE, CALIBRATION, CARD, PROVENANCE = (
@@ -160,6 +160,9 @@ def _manifest(folder: Path) -> dict[str, str]:
     if number > FORMAT:
         why = f"is of format {number}, written by hale {maker}; this one reads up to {FORMAT}"
         raise Refused(str(folder), why, "update hale")
+    if number < FORMAT:
+        why = f"is of format {number}, whose scans were prepared another way"
+        raise Refused(str(folder), why, "fit it again")
     if missing := [name for name in REQUIRED if name not in hashes]:
         raise Refused(str(folder), f"lists no {missing[0]}", "copy or fit it again")
     if foreign := [name for name in hashes if name not in (*REQUIRED, CALIBRATION)]:
