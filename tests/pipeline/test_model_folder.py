@@ -121,7 +121,7 @@ def test_a_missing_file_is_named(name, folder):
         ({"files": {}}, "lists no recipe.toml"),
         ({"files": None}, "is not one of hale"),
     ],
-    ids=["newer", "text", "list", "number", "nothing", "none"],
+    ids=["newer", "older", "text", "list", "number", "nothing", "none"],
 )
 def test_a_manifest_of_another_kind_is_refused(change, said, folder):
     (folder / "manifest.json").write_text(json.dumps({**manifest(folder), **change}))
