@@ -1,13 +1,14 @@
 """Scans: as they come (`RawScan`), ready to be scored (`Scan`), with known lesions (`Case`)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
+from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.types import Affine, Image, Map, Mask
 
@@ -35,6 +36,20 @@ class Split(StrEnum):
     STANDARDISE = "standardise"
     CALIBRATE = "calibrate"
     TEST = "test"
+
+
+def wanted(slots: Slots) -> str:
+    """Return what a model takes, e.g. ``T1w/T1w-ce + FLAIR``."""
+    return " + ".join("/".join(slot) for slot in slots)
+
+
+def lacking(name: str, found: Iterable[Contrast], slots: Slots) -> Refused:
+    """Return the refusal of an exam that has not what a model takes."""
+    given = list(found)
+    needed = [slot[0].lower() for slot in slots if not set(slot) & set(given)]
+    why = f"is {' + '.join(given) or 'nothing'}, the model takes {wanted(slots)}"
+    files = "".join(f"give --{contrast} FILE, or " for contrast in needed[:1])
+    return Refused(name, why, f"{files}take another model")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hale.core.errors import Refused
-from hale.core.scan import Contrast, Slots
-from hale.data.cohort import Entry, chosen, refuse_repeated_ids, wanted
+from hale.core.scan import Contrast, Slots, wanted
+from hale.data.cohort import Entry, chosen, refuse_repeated_ids
 from hale.data.participants import Row, age_of, people_around, split_of
 from hale.io.contrast import SUFFIXES, contrast_of_name, is_derived
 from hale.io.nifti import is_image, stem

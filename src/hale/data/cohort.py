@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hale.core.errors import Refused
-from hale.core.scan import Contrast, Slots, Split
+from hale.core.scan import Contrast, Slots, Split, lacking
 from hale.io.nifti import file_hash
 
 
@@ -60,17 +60,11 @@ def chosen(
     for slot in slots:
         fitting = [c for c in slot if c in found and c not in files]
         if not fitting:
-            why = f"is {' + '.join(found) or 'nothing'}, the model takes {wanted(slots)}"
-            raise Refused(name, why, "take another model")
+            raise lacking(name, found, slots)
         files[fitting[0]] = found[fitting[0]]
     unused = [str(contrast) for contrast in found if contrast not in files]
     notes = (f"not used by this model: {', '.join(unused)}",) if unused else ()
     return files, notes
-
-
-def wanted(slots: Slots) -> str:
-    """Return what a model takes, e.g. ``T1w/T1w-ce + FLAIR``."""
-    return " + ".join("/".join(slot) for slot in slots)
 
 
 def refuse_repeated_ids(entries: Iterable[Entry]) -> None:

@@ -36,6 +36,7 @@ SHORT = (
     (r"t2f", "flair"),
 )
 """What people and BraTS write in one word, and its words."""
+CT_WORD = re.compile(r"\b(?:ct|ncct|cct)\b")
 MS = 1000.0
 """In a second: side-cars count in seconds."""
 
@@ -83,6 +84,8 @@ def contrast_of_name(path: Path) -> Told:
         contrast, why = recognise(Acquisition(description=_in_words(rest)))
     else:
         why = f"suffix {rest!r}"
+    if contrast is None and (word := CT_WORD.search(_in_words(rest))):
+        return Told(Contrast.CT, f"word {word.group()!r}")
     if contrast is None:
         return Told(None, f"its name {name!r} tells no contrast")
     if contrast is Contrast.T1W and "ce" in values:

@@ -187,4 +187,5 @@ def _plain(text: str) -> str:
 def _times(said: Acquisition) -> str:
     pairs = (("TR", said.repetition_ms), ("TE", said.echo_ms), ("TI", said.inversion_ms))
     told = [f"{name} {value:g}" for name, value in pairs if value is not None]
-    return f"{', '.join(told)} ms, {'/'.join(said.sequence) or 'sequence unknown'}"
+    times = f"{', '.join(told)} ms" if told else "times unknown"
+    return f"{times}, {'/'.join(said.sequence) or 'sequence unknown'}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from hale.core.errors import Refused
 from hale.core.method import Precision
+from hale.core.quality import Verdict
 from hale.core.scan import RawScan, Slots
 from hale.data.cohort import Entry
 from hale.io.cache import Cache
@@ -188,9 +189,10 @@ def _set_aside(out: Path) -> None:
 def _is_done(job: Job, entry: Entry, sha256: str) -> bool:
     """Say whether the folder holds the result of this file and this model."""
     try:
-        provenance = json.loads((job.out / entry.id / RESULT).read_text(encoding="utf-8"))[
-            "provenance"
-        ]
+        result = json.loads((job.out / entry.id / RESULT).read_text(encoding="utf-8"))
+        if result["quality"]["verdict"] == Verdict.REFUSE and not job.insist:
+            return False  # of an earlier call that insisted
+        provenance = result["provenance"]
         made_by, made_from = provenance["model_sha256"], provenance["input_sha256"]
         return bool(made_by == sha256 and made_from == entry.sha256)
     except (OSError, ValueError, KeyError, TypeError):

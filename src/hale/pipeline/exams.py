@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hale.core.errors import Refused
-from hale.core.scan import Contrast, Slots, Split
+from hale.core.scan import Contrast, Slots, Split, wanted
 from hale.data.bids import SESSION, SUBJECT, entry_of
-from hale.data.cohort import Entry, of_split, refuse_repeated_ids, wanted
+from hale.data.cohort import Entry, of_split, refuse_repeated_ids
 from hale.data.folder import Reading, read_folder
 from hale.io.contrast import contrast_of_file
 from hale.io.nifti import is_image

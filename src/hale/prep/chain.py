@@ -7,7 +7,7 @@ import numpy as np
 
 from hale.core.errors import Refused
 from hale.core.grid import resample_mask
-from hale.core.scan import Contrast, RawScan, Scan, Space, Volume
+from hale.core.scan import Contrast, RawScan, Scan, Space, Volume, lacking
 from hale.core.trace import Trace
 from hale.core.types import Affine, Mask
 from hale.core.warp import Way
@@ -51,9 +51,7 @@ def prepare(raw: RawScan, settings: Preparation, cache: Cache, space: Space) -> 
     """
     contrasts = tuple(raw.volumes)
     if not space.accepts(contrasts):
-        wants = " + ".join("/".join(slot) for slot in space.slots)
-        given = " + ".join(contrasts)
-        raise Refused(raw.id, f"is {given}, the model takes {wants}", "take another model")
+        raise lacking(raw.id, contrasts, space.slots)
     _refuse_hidden_ct(raw)
     log = Log(list(raw.source.notes))
     match settings.mode:
@@ -221,7 +219,9 @@ def _refuse_slices(raw: RawScan) -> None:
             shape = " x ".join(map(str, volume.grid.shape))
             what = raw.id if len(raw.volumes) == 1 else f"{raw.id} {contrast}"
             why = f"has {shape} voxels: slices, not a volume"
-            raise Refused(what, why, "take a one-slice model, --method for a single scan, or a whole brain")
+            raise Refused(
+                what, why, "take a one-slice model, --method for a single scan, or a whole brain"
+            )
 
 
 def _refuse_hidden_ct(raw: RawScan) -> None:

@@ -108,7 +108,7 @@ def methods_paragraph(detection: Detection) -> str:
         f"The {contrasts} scan was scored by {method}{cited} with {tool}{model}.",
         *_preparation(recipe.get("prep")),
         *_post_processing(recipe.get("post")),
-        "The map was resampled onto the scan's own grid.",
+        *_way_back(recipe.get("prep")),
         *_calibration(detection),
     ]
     return " ".join(sentences)
@@ -118,14 +118,19 @@ def _preparation(prep: Any) -> list[str]:
     """Return what was done to the scan before it was scored."""
     if not isinstance(prep, Mapping):
         return []
-    done = "It came brain-extracted and in the model's space"
-    if prep.get("mode", "full") == "full":
-        steps = ["The brain was extracted"]
-        steps += ["the bias field corrected (N4)"] if prep.get("bias") else []
-        steps.append("the scan registered to MNI152")
-        if "spacing_mm" in prep:
-            steps.append(f"and resampled to {prep['spacing_mm']:g} mm")
-        done = ", ".join(steps)
+    match prep.get("mode", "full"):
+        case "full":
+            steps = ["The brain was extracted"]
+            steps += ["the bias field corrected (N4)"] if prep.get("bias") else []
+            template = "MNI152" if prep.get("template", "mni152") == "mni152" else prep["template"]
+            steps.append(f"the scan registered to {template}")
+            if "spacing_mm" in prep:
+                steps.append(f"and resampled to {prep['spacing_mm']:g} mm")
+            done = ", ".join(steps)
+        case "native":
+            done = "The brain was extracted where the scan lies"
+        case _:
+            done = "It came brain-extracted and in the model's space"
     match prep.get("normalise"):
         case "percentile":
             low, high = prep.get("low", 1), prep.get("high", 99)
@@ -134,7 +139,16 @@ def _preparation(prep: Any) -> list[str]:
             return [f"{done}; intensities in the brain were scaled {scaled}."]
         case "robust_z":
             return [f"{done}; intensities were centred on the brain's median over its spread."]
+        case "window":
+            low, high = prep.get("window", (0, 80))
+            return [f"{done}; values from {low:g} to {high:g} were scaled onto 0 and 1."]
     return [f"{done}."]
+
+
+def _way_back(prep: Any) -> list[str]:
+    """Return how the map came onto the scan's grid."""
+    moved = not isinstance(prep, Mapping) or prep.get("mode", "full") == "full"
+    return ["The map was resampled onto the scan's own grid."] if moved else []
 
 
 def _post_processing(post: Any) -> list[str]:

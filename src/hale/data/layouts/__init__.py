@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from hale.core.errors import Refused
-from hale.core.scan import Slots
-from hale.data.cohort import Entry, chosen, wanted
+from hale.core.scan import Slots, wanted
+from hale.data.cohort import Entry, chosen
 from hale.data.layouts import atlas, behrendt, brats, hcp, ixi, mood, mslub, wmh
 from hale.data.layouts.labels import Labels
 from hale.data.layouts.leaks import Leak, leaks, one_split_each, refuse_leaks
