@@ -1,14 +1,18 @@
 """What a method may see, and for whom the p-values hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hale.core.grid import Grid
+from hale.core.quality import ContrastSeen, Finding, Quality, Verdict
 from hale.core.scan import Contrast, RawScan, Scan, Source, Space, Volume
 from hale.core.trace import Trace
 from hale.data.cohort import Entry
 from hale.pipeline.domain import domain_of, validity
 from hale.pipeline.fit import _granted
+from hale.prep.brain.find import GIVEN
 from hale.prep.chain import Prepared
 from hale.recipe import build_recipe
 
@@ -76,6 +80,51 @@ def test_p_values_do_not_hold_where_something_known_differs(scan, way, reason):
     found = validity(cohort("Acme One 3"), scan, way)
     assert not found.holds
     assert found.reasons[0].startswith(reason)
+
+
+def seen(*contrasts: Contrast, edge: float = 2.0, note: str = "") -> Trace:
+    claims = tuple(
+        ContrastSeen(claimed=c, recognised=c, agrees=True, why="by name") for c in contrasts
+    )
+    checks = {f"spacing_max_mm_{c}": edge for c in contrasts[1:]}
+    return replace(trace(), contrasts=claims, checks=checks, notes=(note,) if note else ())
+
+
+def exam(*contrasts: Contrast) -> RawScan:
+    volume = raw().reference
+    return replace(raw(), volumes=dict.fromkeys(contrasts, volume))
+
+
+@pytest.mark.parametrize(
+    ("second", "way", "reason"),
+    [
+        (Contrast.FLAIR, seen(Contrast.T1W, Contrast.FLAIR), None),
+        (Contrast.T2W, seen(Contrast.T1W, Contrast.T2W), "contrast T2w, calibrated on FLAIR"),
+        (Contrast.FLAIR, seen(Contrast.T1W, Contrast.FLAIR, edge=6.5), "FLAIR voxels of 6.5 mm"),
+        (
+            Contrast.FLAIR,
+            seen(Contrast.T1W, Contrast.FLAIR, note=GIVEN),
+            "the scan's brain was given as a mask, the calibration scans' found by hale",
+        ),
+    ],
+)
+def test_every_channel_is_compared_with_that_channel_of_the_cohort(second, way, reason):
+    healthy = [seen(Contrast.T1W, Contrast.FLAIR), seen(Contrast.T1W, Contrast.FLAIR, edge=3.0)]
+    sources = [Source(age=40.0), Source(age=41.0)]
+    domain = domain_of(healthy, sources, {"T1w", "FLAIR"})
+    found = validity(domain, exam(Contrast.T1W, second), way)
+    assert found.holds == (reason is None)
+    assert reason is None or found.reasons[0].startswith(reason)
+
+
+def test_a_refusal_that_the_user_insisted_on_is_a_reason():
+    wrong = Finding(
+        verdict=Verdict.REFUSE, what="called T1w, looks like FLAIR.", measure="contrast"
+    )
+    doubt = Finding(verdict=Verdict.WARN, what="noisy.", measure="noise")
+    found = validity(cohort(), raw(), trace(), Quality(findings=(wrong, doubt)))
+    assert not found.holds
+    assert found.reasons == ("called T1w, looks like FLAIR",)
 
 
 def test_what_the_files_do_not_say_is_named():

@@ -52,7 +52,9 @@ def folder(healthy, raws, tmp_path_factory):
         domain={
             "contrasts": ["FLAIR"],
             "spacing_mm": {"low": [2.0] * 3, "high": [2.0] * 3},
-            "extracted": [False],
+            "brain": ["found by hale"],
+            "channels": [],
+            "others_mm": {},
             "age": None,
             "scanners": [],
         },
@@ -72,12 +74,12 @@ def folder(healthy, raws, tmp_path_factory):
 def test_the_precision_of_the_calibration_is_the_default_and_says_nothing(folder, raws):
     model = load_model(folder)
     assert runs_in(model) is Precision.FULL
-    assert detect(model, raws[0]).notes == ()
+    assert detect(model, raws[0], insist=True).notes == ()
 
 
 def test_another_precision_is_used_and_said(folder, raws):
     model = load_model(folder, precision=Precision.BF16)
     assert runs_in(model) is Precision.BF16
-    found = detect(model, raws[0])
+    found = detect(model, raws[0], insist=True)  # a ball is no brain of an adult's size
     assert found.notes == (WARNING,)
     assert found.provenance["precision"] == "bf16-mixed"

@@ -14,7 +14,7 @@ from hale.data.phantom import Phantom, phantom
 from hale.io.cache import Cache
 from hale.io.template import mni152
 from hale.prep.chain import Prepared, prepare, space_of
-from hale.prep.settings import Extraction, Preparation, Registration
+from hale.prep.settings import Extraction, Mode, Preparation, Registration
 from hale.prep.template import middle_of, template_of
 
 T1W, T2W, FLAIR = Contrast.T1W, Contrast.T2W, Contrast.FLAIR
@@ -100,6 +100,18 @@ def test_what_a_contrast_does_not_show_is_no_brain(subject, cache):
     assert found.scan.brain.sum() == pytest.approx(whole * alone.sum(), rel=0.01)
     top = np.argwhere(alone)[:, 2].max()
     assert not found.scan.brain[..., top].any()
+    assert found.trace.brain.sum() == pytest.approx(whole * subject.brain.sum(), rel=1e-6)
+    assert not (found.trace.undo(np.ones_like(found.scan.image[0])) > 0)[~found.trace.brain].any()
+    (note,) = [n for n in found.trace.notes if "not scored" in n]
+    assert note.endswith("% of the brain, which T2w does not show, is not scored")
+    inside = prepare(
+        RawScan(id="all", volumes={T1W: subject.scan, T2W: second(subject)}),
+        BOTH,
+        cache,
+        space_of(BOTH),
+    )
+    there, here = (p.trace.checks["resemblance_T2w"] for p in (inside, found))
+    assert here > there - 0.2  # judged by what it shows, not by what it does not
 
 
 def test_nan_in_the_brain_of_a_second_contrast_is_refused_by_name(exam, cache):
@@ -157,7 +169,9 @@ def test_any_template_gives_the_same_picture_elsewhere(exam, other_template, cac
     here, there = (prepare(alone, s, cache, space_of(s)) for s in (COARSE, settings))
     middle, moved = middle_of(template_of("mni152")), middle_of(template_of(other_template))
     assert moved - middle == pytest.approx([40, 40, 40], abs=3)
-    assert there.trace.contrasts == ()  # tissues are known in MNI152 alone
+    seen = there.trace.contrasts[0]  # the template is laid on MNI152, whose tissues are known
+    assert seen.recognised in (T1W, None)
+    assert "not compared" not in seen.why
     both = here.scan.brain & there.scan.brain
     assert both.sum() > 0.9 * here.scan.brain.sum()
     assert np.corrcoef(here.scan.image[0][both], there.scan.image[0][both])[0, 1] > 0.85
@@ -212,3 +226,19 @@ def test_a_brain_command_and_its_setting_go_together():
         replace(COARSE, brain=Extraction.COMMAND)
     with pytest.raises(ValueError, match="brain_command"):
         replace(COARSE, brain_command="bet {in} {out}")
+
+
+def test_what_is_not_registered_says_that_its_contrast_was_not_compared(subject, cache):
+    settings = Preparation(mode=Mode.NATIVE, bias=False)
+    alone = RawScan(id="exam", volumes={T1W: subject.scan})
+    (seen,) = prepare(alone, settings, cache, space_of(settings, alone)).trace.contrasts
+    assert (seen.recognised, seen.agrees) == (None, True)
+    assert seen.why.startswith("not compared with the template's tissues")
+
+
+def test_bias_correction_is_part_of_what_registrations_are_kept_under(subject, tmp_path):
+    alone = RawScan(id="exam", volumes={T1W: subject.scan})
+    for bias in (True, False):
+        settings = replace(COARSE, bias=bias)
+        prepare(alone, settings, Cache(tmp_path), space_of(settings))
+    assert len(list((tmp_path / "register").rglob("*.safetensors"))) == 2

@@ -96,7 +96,7 @@ def _calibrated(
         lesions=tuple(_lesion(c, mask, native_z, trace, mni=mni) for c in kept),
         score=top_mean(z[brain]),
         flagged=bool(kept),
-        validity=validity(calibration.domain, raw, trace),
+        validity=validity(calibration.domain, raw, trace, quality_of(trace, calibration)),
         calibration=settings_of(calibration),
         **_common(model, raw, prepared, anomaly),
     )

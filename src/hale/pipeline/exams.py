@@ -13,9 +13,6 @@ from hale.io.contrast import contrast_of_file
 from hale.io.nifti import is_image
 from hale.pipeline.prepare import quiet
 
-T1W_FAMILY = {Contrast.T1W, Contrast.T1W_CE}
-"""Names often leave the contrast agent out."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -169,8 +166,8 @@ def _checked(entry: Entry, asked: Asked) -> Entry:
     """Refuse files whose names or side-cars say another contrast than the user."""
     for contrast, path in entry.files.items():
         told = contrast_of_file(path)
-        if told.contrast is None or {told.contrast, contrast} <= T1W_FAMILY:
-            continue
+        if told.contrast is None or (told.contrast, contrast) == (Contrast.T1W, Contrast.T1W_CE):
+            continue  # names often leave the contrast agent out
         if told.contrast is not contrast and not asked.insist:
             why = f"is given as {contrast}, but says {told.contrast} ({told.why})"
             raise Refused(str(path), why, "give it as what it is; --insist goes on all the same")

@@ -12,6 +12,7 @@ from hale.methods import METHODS
 from hale.pipeline.model import Model, versions
 from hale.prep.chain import space_of
 from hale.prep.settings import Mode, Normalisation
+from hale.prep.template import template_hash
 from hale.recipe import Recipe, build_recipe, bundled_or_path, read_recipe
 
 
@@ -64,4 +65,6 @@ def single_scan_model(recipe: Recipe, raw: RawScan) -> Model:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return what results of a single-scan method are known by, as others are by their model."""
-    return key_of(recipe.resolved())
+    full = recipe.prep.mode is Mode.FULL
+    template = template_hash(recipe.prep.template_of_reference) if full else ""
+    return key_of(recipe.resolved(), template)

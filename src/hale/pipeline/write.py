@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isnan
 from pathlib import Path
 from tempfile import mkdtemp
@@ -66,8 +66,7 @@ def write_detection(
         if detection.mask is not None:
             write_volume(folder / "mask.nii.gz", _smallest(detection.mask), stored)
             (folder / "lesions.tsv").write_text(lesion_table(detection), encoding="utf-8")
-            if source.dicom:
-                _write_segmentation(folder / "mask.seg.dcm", detection, grid, source)
+            detection = _with_segmentation(detection, grid, source, folder / "mask.seg.dcm")
         if detection.pseudo_healthy is not None:
             write_volume(folder / "pseudo_healthy.nii.gz", detection.pseudo_healthy, stored)
         if report:
@@ -76,10 +75,13 @@ def write_detection(
         (folder / RESULT).write_text(text + "\n", encoding="utf-8")
 
 
-def _write_segmentation(path: Path, detection: Detection, grid: Grid, source: Source) -> None:
+def _with_segmentation(detection: Detection, grid: Grid, source: Source, path: Path) -> Detection:
+    """Write the mask as DICOM SEG if the scan came as DICOM; where it cannot be, note why."""
+    if not source.dicom or detection.mask is None:
+        return detection
     from hale.io.dicom_seg import write_segmentation
 
-    if detection.mask is not None:
+    try:
         write_segmentation(
             path,
             detection.mask,
@@ -88,6 +90,10 @@ def _write_segmentation(path: Path, detection: Detection, grid: Grid, source: So
             detection.lesions,
             software_version=__version__,
         )
+    except Refused as error:
+        path.unlink(missing_ok=True)
+        return replace(detection, notes=(*detection.notes, f"no DICOM SEG: {error}"))
+    return detection
 
 
 @contextmanager

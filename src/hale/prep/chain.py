@@ -25,6 +25,8 @@ from hale.prep.template import middle_of, template_of
 
 BIAS_VERSION = 1
 """Of the bias field: raise it when it is found another way."""
+WHOLE = 0.995
+"""Share of the brain from which on a contrast shows all of it."""
 MIN_VOXELS = 8
 """Along each axis of a volume."""
 
@@ -107,6 +109,7 @@ def _where_it_is(volumes: Mapping[Contrast, Volume], brain: Mask, space: Space) 
     return Placed(
         images={contrast: volume.values for contrast, volume in volumes.items()},
         inside=brain,
+        reached=dict.fromkeys(volumes, brain),
         brain=brain,
         ways=dict.fromkeys(volumes, Way(affine=np.eye(4))),
         grid=space.grid,
@@ -125,18 +128,22 @@ def _prepare_full(
     with log.stage("resample"):
         images = {first: brought(reference.volume, reference.brain, way, grid, settings)}
         inside = way.bring_mask(reference.brain, raw.reference.grid, grid)
-    ways, seen = {first: way}, inside
+    ways, reached, brain = {first: way}, {first: inside}, reference.brain
     for contrast in others:
         other, transform = _other(raw, contrast, reference, settings, cache, log)
         with log.stage("resample"):
             ways[contrast] = way.then(transform)
             images[contrast] = brought(other.volume, other.brain, ways[contrast], grid, settings)
-            reached = inside & covered(other.volume, ways[contrast], grid)
-            log.checks[f"covered_{contrast}"] = float(reached.sum() / max(1, inside.sum()))
-            seen = seen & reached
-    placed = Placed(images=images, inside=inside, brain=reference.brain, ways=ways, grid=grid)
+            reached[contrast] = inside & covered(other.volume, ways[contrast], grid)
+            shown = covered(other.volume, Way(affine=transform), raw.reference.grid)
+            _note_coverage(contrast, brain & shown, reference.brain, log)
+            brain = brain & shown
+    placed = Placed(
+        images=images, inside=inside, reached=reached, brain=brain, ways=ways, grid=grid
+    )
     with log.stage("check"):
         inspect_registered(raw, placed, settings, log)
+    seen = np.logical_and.reduce(list(reached.values()))
     return _prepared(raw, replace(placed, inside=seen), settings, space, log)
 
 
@@ -152,6 +159,7 @@ def _reference(raw: RawScan, settings: Preparation, cache: Cache, log: Log) -> C
     with log.stage("bias"):
         if settings.bias and Contrast.CT not in raw.volumes:
             volume = _unbiased(volume, found.brain, cache, content)
+            content = key_of(content, "bias", BIAS_VERSION)
     return Clean(volume=volume, brain=found.brain, content=content)
 
 
@@ -166,7 +174,6 @@ def _other(
     """Return another contrast, clean, and reference position to its position, mm."""
     volume, name = raw.volumes[contrast], f"{raw.id} {contrast}"
     calm = Volume(values=finite(volume.values), grid=volume.grid)
-    content = key_of(volume.values, volume.grid.affine.tolist(), reference.content, settings.bias)
     with log.stage("register"):
         to_it = to_other(calm, reference, raw.id, contrast, cache, log)
     brain = resample_mask(
@@ -176,10 +183,20 @@ def _other(
         raise Refused(name, "does not show the brain of the reference contrast", "check the scan")
     volume = without_nan(name, volume, brain, log)
     refuse_flat(name, volume.values[brain])
+    content = key_of(volume.values, volume.grid.affine.tolist(), np.packbits(brain))
     with log.stage("bias"):
         if settings.bias:
             volume = _unbiased(volume, brain, cache, content)
     return Clean(volume=volume, brain=brain, content=content), to_it
+
+
+def _note_coverage(contrast: Contrast, shown: Mask, brain: Mask, log: Log) -> None:
+    """Measure the share of the brain that a contrast shows; say what is not scored."""
+    share = float(shown.sum() / max(1, brain.sum()))
+    log.checks[f"covered_{contrast}"] = share
+    if share < WHOLE:
+        rest = f"{100 * (1 - share):.0f} % of the brain, which {contrast} does not show"
+        log.notes.append(f"{rest}, is not scored")
 
 
 def _unbiased(volume: Volume, brain: Mask, cache: Cache, content: str) -> Volume:

@@ -1,5 +1,7 @@
 """What is measured and recognised of an exam once it lies in the model's space."""
 
+from functools import cache
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
@@ -7,14 +9,16 @@ from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.quality import ContrastSeen
 from hale.core.scan import Contrast, RawScan
-from hale.core.types import Map, Mask
+from hale.core.types import Affine, Map, Mask
+from hale.io.template import mni152
 from hale.prep.artefacts import artefacts
 from hale.prep.contrast import agrees, recognise
 from hale.prep.log import Log
 from hale.prep.measures import CORE_MM, Registered, contrast_measures, measures
 from hale.prep.place import Placed
+from hale.prep.register import register
 from hale.prep.settings import MNI152, Preparation
-from hale.prep.template import TEMPLATE_BRAIN, template_on
+from hale.prep.template import TEMPLATE_BRAIN, template_of, template_on
 
 LIES_ON_TEMPLATE = 0.8
 """Dice from which on a brain that was not registered is taken to lie in the template's space."""
@@ -37,7 +41,7 @@ def inspect_registered(raw: RawScan, placed: Placed, settings: Preparation, log:
     for contrast, image in placed.images.items():
         registered = Registered(
             image=image,
-            inside=placed.inside,
+            inside=placed.reached[contrast],
             template=template,
             grid=placed.grid,
             to_native=placed.ways[contrast].affine,
@@ -49,19 +53,20 @@ def inspect_registered(raw: RawScan, placed: Placed, settings: Preparation, log:
             found = contrast_measures(raw.volumes[contrast], registered)
             log.checks.update({f"{key}_{contrast}": value for key, value in found.items()})
         _refuse_unlike(raw.id, contrast, settings, log, first=contrast is reference)
-        if settings.template_of_reference == MNI152:
-            log.contrasts.append(_seen(contrast, image, placed.inside, placed.grid))
+        grid = _in_mni(placed.grid, settings.template_of_reference)
+        log.contrasts.append(_seen(contrast, image, placed.reached[contrast], grid))
 
 
 def inspect_given(raw: RawScan, brain: Mask, log: Log) -> None:
     """Recognise the contrasts of an exam that was not registered, if it lies on the template."""
     grid = raw.reference.grid
-    if min(grid.shape) > 1:
-        log.checks["brain_ml"] = float(brain.sum()) * grid.voxel_ml
     there = template_on(grid) > TEMPLATE_BRAIN
     dice = 2 * float((brain & there).sum()) / max(1.0, float(brain.sum() + there.sum()))
     if dice < LIES_ON_TEMPLATE:
+        _not_compared(raw, "it does not lie on the template", log)
         return
+    if min(grid.shape) > 1:
+        log.checks["brain_ml"] = float(brain.sum()) * grid.voxel_ml
     for contrast, volume in raw.volumes.items():
         log.contrasts.append(_seen(contrast, volume.values, brain, grid))
 
@@ -69,11 +74,41 @@ def inspect_given(raw: RawScan, brain: Mask, log: Log) -> None:
 def inspect_native(raw: RawScan, brain: Mask, log: Log) -> None:
     """Measure the image of a scan that stays where it is; the bounds are not those of a CT."""
     volume = raw.reference
+    _not_compared(raw, "it is not registered", log)
     log.checks["brain_ml"] = float(brain.sum()) * volume.grid.voxel_ml
     if Contrast.CT in raw.volumes:
         return
     depth = distance_transform_edt(brain, sampling=volume.grid.spacing)
     log.checks.update(artefacts(volume, np.argwhere(depth > CORE_MM)))
+
+
+def _not_compared(raw: RawScan, why: str, log: Log) -> None:
+    """Say that no contrast could be recognised."""
+    for contrast in raw.volumes:
+        said = f"not compared with the template's tissues: {why}"
+        log.contrasts.append(ContrastSeen(claimed=contrast, recognised=None, agrees=True, why=said))
+
+
+def _in_mni(grid: Grid, template: str) -> Grid:
+    """Return the model grid where it lies in MNI152, whose tissues are known."""
+    if template == MNI152:
+        return grid
+    return Grid(shape=grid.shape, affine=_to_mni(template) @ grid.affine)
+
+
+@cache
+def _to_mni(template: str) -> Affine:
+    """Return position in a template to position in MNI152, mm; registered once a process.
+
+    Raises:
+        Refused: The template looks like no brain.
+    """
+    volume = template_of(template)
+    try:
+        return np.linalg.inv(register(volume, volume.values > 0, mni152()))
+    except RuntimeError:
+        why = "cannot be registered to MNI152: it looks like no brain"
+        raise Refused(template, why, "give a brain-extracted template") from None
 
 
 def _seen(contrast: Contrast, image: Map, inside: Mask, grid: Grid) -> ContrastSeen:

@@ -43,6 +43,8 @@ class Placed:
     """The reference first."""
     inside: Mask
     """Brain of the reference, on the model grid."""
+    reached: Mapping[Contrast, Mask]
+    """The part of it that each contrast shows."""
     brain: MaskElsewhere
     """The same on its native grid."""
     ways: Mapping[Contrast, Way]
@@ -61,7 +63,7 @@ def to_reference(clean: Clean, name: str, settings: Preparation, cache: Cache, l
     def compute() -> dict[str, np.ndarray]:
         return _found(name, lambda: registered(clean.volume, clean.brain, template_of(where)))
 
-    key = key_of(VERSION, template_hash(where), settings.bias, clean.content)
+    key = key_of(VERSION, template_hash(where), clean.content)
     return _noted(cache.get("register", key, compute), log)
 
 

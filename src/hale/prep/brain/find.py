@@ -12,7 +12,7 @@ from hale.prep.brain.extracted import already_extracted
 from hale.prep.log import Log
 from hale.prep.settings import Extraction, Preparation
 
-VERSION = 1
+VERSION = 2
 """Of the extractors' results: raise it when one finds something else."""
 MIN_BRAIN_ML, MAX_BRAIN_ML = 300.0, 3000.0
 """A child's brain with a margin, and the largest adult's."""
@@ -57,9 +57,7 @@ def _found(raw: RawScan, settings: Preparation, cache: Cache, content: str, log:
         shown = bool(np.isfinite(volume.values[0, 0, 0]))  # else the background itself is NaN
         return Found(brain=brain, margin_mm=NAN_MARGIN_MM if shown else 0.0)
     how = "ct" if Contrast.CT in raw.volumes else str(settings.brain)
-    key = key_of(VERSION, how, settings.brain_command, settings.template_of_reference, content)
-    if how == Extraction.DEEPBET:
-        key = key_of(VERSION, how, content)
+    key = key_of(VERSION, how, _extractor(how, settings), content)
 
     def compute() -> dict[str, np.ndarray]:
         return {"brain": np.packbits(_extracted(volume, raw.id, how, settings))}
@@ -68,6 +66,19 @@ def _found(raw: RawScan, settings: Preparation, cache: Cache, content: str, log:
     count = int(np.prod(volume.grid.shape))
     brain = np.unpackbits(packed, count=count).reshape(volume.grid.shape).astype(bool)
     return Found(brain=brain, margin_mm=NAN_MARGIN_MM)
+
+
+def _extractor(how: str, settings: Preparation) -> str:
+    """Return what decides an extractor's result beside the scan."""
+    match how:
+        case Extraction.COMMAND:
+            return settings.brain_command
+        case Extraction.TEMPLATE:
+            from hale.prep.template import template_hash
+
+            return template_hash(settings.template_of_reference)
+        case _:
+            return ""
 
 
 def _extracted(volume: Volume, name: str, how: str, settings: Preparation) -> Mask:
