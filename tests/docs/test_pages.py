@@ -56,8 +56,9 @@ def test_the_page_of_files_has_every_key_of_a_detection() -> None:
         checks={},
     )
     told = named("detection.json")
-    nested = {"checks"}  # the page has its keys one by one
+    nested = {"checks", "quality"}  # the page has their keys one by one
     assert set(as_json(detection)) - nested <= told
+    assert {f"quality.{key}" for key in as_json(detection)["quality"]} <= told
     assert {f"p_values.{field.name}" for field in fields(Validity)} <= told
     assert {field.name for field in fields(Lesion)} <= told
 

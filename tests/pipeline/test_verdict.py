@@ -22,6 +22,9 @@ GOOD = {
     "volume_factor": 0.7,
     "centre_off_mm": 0.7,
     "overlap_dice": 0.96,
+    "mutual_information": 1.0,
+    "registration_starts": 1.0,
+    "covered": 1.0,
     "correlation": 0.58,
     "resemblance": 0.65,
     "symmetry": 0.8,
@@ -75,6 +78,7 @@ def test_every_rule_has_a_good_value_that_it_passes():
         ("noise", 0.2, 0.3),
         ("ghosting", 0.1, 0.4),
         ("flat", 0.1, 0.5),
+        ("covered", 0.9, 0.5),
     ],
 )
 def test_the_worse_a_figure_the_worse_the_verdict(measure, warns, refused):
@@ -90,6 +94,7 @@ def test_the_worse_a_figure_the_worse_the_verdict(measure, warns, refused):
         ("spikes", 0.1),
         ("saturated", 0.9),
         ("grey_levels", 4.0),
+        ("registration_starts", 3.0),
     ],
 )
 def test_what_leaves_a_scan_readable_never_refuses(measure, value):
@@ -177,7 +182,8 @@ def test_another_contrast_is_judged_by_the_same_rules_under_its_name():
     found = judge(GOOD | {"ghosting_T1w-ce": 0.4, "noise_FLAIR": 0.2})
     assert of(found.findings) == {"ghosting_T1w-ce": Verdict.REFUSE, "noise_FLAIR": Verdict.WARN}
     assert found.findings[0].what.startswith("T1w-ce: Correlation of the image with a shifted copy")
-    assert judge({"covered_FLAIR": 0.1}).verdict is Verdict.PASS  # a figure without a rule
+    assert judge({"covered_FLAIR": 0.1}).verdict is Verdict.REFUSE
+    assert judge({"unheard_FLAIR": 0.1}).verdict is Verdict.PASS  # a figure without a rule
 
 
 # The header
