@@ -4,18 +4,17 @@ BIDS names (doi:10.1038/sdata.2016.44) end in their contrast. Other names are re
 the vocabulary of `hale.io.dicom_contrast`, and so are the words and times of a side-car.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hale.core.errors import Refused
 from hale.core.scan import Contrast
 from hale.io.dicom_contrast import recognise
 from hale.io.dicom_headers import Acquisition
 from hale.io.nifti import stem
+from hale.io.sidecar import read_sidecar, sidecar_of
 
 ENTITY = re.compile(
     r"(?:^|(?<=_))(sub|ses|sample|acq|task|ce|trc|stain|rec|dir|run|mod|echo|flip|inv|mt|part|proc"
@@ -57,7 +56,7 @@ def contrast_of_file(path: Path) -> Told:
         Refused: The side-car is no JSON table.
     """
     told = contrast_of_name(path)
-    sidecar = path.with_name(f"{stem(path)}.json")
+    sidecar = sidecar_of(path)
     if told.contrast is None and not is_derived(path) and sidecar.is_file():
         return contrast_of_sidecar(sidecar)
     return told
@@ -102,13 +101,7 @@ def contrast_of_sidecar(sidecar: Path) -> Told:
     Raises:
         Refused: The file cannot be read, or is no JSON table.
     """
-    try:
-        table: Any = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Refused(str(sidecar), f"is no JSON ({error})", "mend or remove it") from None
-    if not isinstance(table, dict):
-        raise Refused(str(sidecar), "is no JSON table", "mend or remove it")
-    return Told(*recognise(_acquisition(table)))
+    return Told(*recognise(_acquisition(read_sidecar(sidecar))))
 
 
 def _in_words(name: str) -> str:

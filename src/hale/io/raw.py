@@ -1,15 +1,14 @@
 """From files to a raw scan."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.scan import Contrast, RawScan, Source
 from hale.core.types import Mask
 from hale.io.nifti import ReadVolume, read_volume, stem
+from hale.io.sidecar import read_sidecar, sidecar_of
 
 
 def read_raw(
@@ -40,7 +39,7 @@ def read_raw(
         sha256=tuple(volume.sha256 for volume in read.values()),
         notes=(*notes, *_notes(read)),
         age=age,
-        scanner=_scanner(path.with_name(f"{stem(path)}.json")),
+        scanner=_scanner(sidecar_of(path)),
     )
     return RawScan(
         id=name if name is not None else stem(path),
@@ -78,12 +77,7 @@ def _scanner(sidecar: Path) -> str | None:
     """Return maker, model and field strength from a BIDS side-car, None if it says none."""
     if not sidecar.is_file():
         return None
-    try:
-        table: Any = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Refused(str(sidecar), f"is no JSON ({error})", "mend or remove it") from None
-    if not isinstance(table, dict):
-        raise Refused(str(sidecar), "is no JSON table", "mend or remove it")
+    table = read_sidecar(sidecar)
     keys = ("Manufacturer", "ManufacturersModelName", "MagneticFieldStrength")
     said = [str(table[key]) for key in keys if key in table]
     return " ".join(said) or None
