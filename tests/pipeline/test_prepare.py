@@ -5,19 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hale.core.errors import Refused
 from hale.core.scan import Contrast
 from hale.data.bids import read_bids
 from hale.data.cohort import Entry
 from hale.data.phantom import write_cohort
 from hale.io.cache import Cache
 from hale.pipeline.prepare import Workshop
-from hale.pipeline.workers import Crew, Failure, peak_gib
+from hale.pipeline.workers import Crew, Failure, available_gib, has_room, peak_gib
 from hale.prep.chain import space_of
 from hale.prep.settings import Preparation
 
@@ -79,16 +79,43 @@ def test_memory_is_counted_before_a_scan_is_begun(entries):
     told = [result for _, result in Crew(max_ram_gib=1.0).each(identify, good)]
     assert [type(result) for result in told] == [Failure, Failure]
     assert "needs about 1.3 GiB, --max-ram allows 1" in told[0].reason
-    (_, unread), *_ = Crew(max_ram_gib=2.0).each(identify, entries[:1])
-    assert "is empty (0 bytes)" in unread.reason
+    assert peak_gib(entries[0]) == 1.3  # unreadable, as its work will say
 
 
 def test_no_more_are_begun_than_memory_holds(entries):
     good = entries[1:] * 2
+    assert has_room(good[:2], 0, 3.0)
+    assert not has_room(good[:2], 0, 2.0)
+    assert not has_room(good[:2], 1, 3.0)  # an idle process has its libraries still
+    assert has_room(good, 0, None)
     crew = Crew(workers=2, max_ram_gib=2.0)  # one at a time
-    assert not crew._has_room({Future(): good[0]}, good[1])
-    assert Crew(workers=2, max_ram_gib=3.0)._has_room({Future(): good[0]}, good[1])
     assert [name for _, name in crew.each(identify, good)] == [e.id for e in good]
+
+
+def test_unasked_no_more_is_taken_than_is_available(entries, tmp_path, monkeypatch):
+    said = tmp_path / "meminfo"
+    monkeypatch.setattr("hale.pipeline.workers.MEMORY", said)
+    assert available_gib() is None
+    said.write_text("MemTotal:  8388608 kB\nMemAvailable:  2097152 kB\n")
+    assert available_gib() == pytest.approx(1.8)
+    told = [result for _, result in Crew(workers=2).each(pause, entries[1:])]
+    (one, other) = sorted(told)
+    assert one[1] <= other[0]  # one after the other
+
+
+def pause(entry: Entry) -> tuple[float, float]:
+    begin = time.monotonic()
+    time.sleep(0.2)
+    return begin, time.monotonic()
+
+
+def test_a_worker_that_the_system_stops_is_refused_and_is_no_defect(entries):
+    with pytest.raises(Refused, match=r"a worker: was stopped .* memory; give --workers 1"):
+        list(Crew(workers=2).each(die, entries[1:]))
+
+
+def die(entry: Entry) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def identify(entry: Entry) -> str:

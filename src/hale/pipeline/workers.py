@@ -5,9 +5,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from typing import TypeVar
 
 import SimpleITK as sitk
@@ -23,6 +25,10 @@ BASE_GIB = 1.3
 BYTES_PER_VOXEL = 16
 """Of native voxels at the peak: 13.7 measured on 512 x 512 x 320."""
 GIB = 2**30
+SHARE = 0.9
+"""Of the memory that is available: what we may take unasked."""
+MEMORY = Path("/proc/meminfo")
+"""Where Linux says how much there is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +45,21 @@ class Crew:
 
     workers: int = 1
     max_ram_gib: float | None = None
-    """None: as much as there is."""
+    """None: 90 % of what is available when the work begins, where the system says."""
 
     def each(
         self, work: Callable[[Entry], Result], entries: Sequence[Entry]
     ) -> Iterator[tuple[Entry, Result | Failure]]:
         """Yield each entry with its result, as they are done.
 
-        An entry that alone would take more memory than there may be is not begun.
+        An entry that alone would take more memory than ``max_ram_gib`` is not begun.
 
         Args:
             work: A function of the module level, or a `functools.partial` of one.
             entries: Taken in this order.
+
+        Raises:
+            Refused: The system stopped a process.
         """
         fitting = []
         for entry in entries:
@@ -72,30 +81,26 @@ class Crew:
         entries: Sequence[Entry],
     ) -> Iterator[tuple[Entry, Result]]:
         """Keep as many going as there are processes and memory for."""
+        limit = available_gib() if self.max_ram_gib is None else self.max_ram_gib
         left, running = list(entries), dict[Future[Result], Entry]()
+        started = 0  # a process is started when none is idle, and stays
         while left or running:
-            while left and len(running) < self.workers and self._has_room(running, left[0]):
+            while left and len(running) < self.workers:
+                idle = max(0, started - len(running) - 1)
+                if running and not has_room([*running.values(), left[0]], idle, limit):
+                    break
                 entry = left.pop(0)
                 running[executor.submit(work, entry)] = entry
+                started = max(started, len(running))
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield running.pop(future), future.result()
-
-    def _has_room(self, running: "dict[Future[Result], Entry]", entry: Entry) -> bool:
-        if self.max_ram_gib is None or not running:
-            return True
-        idle = BASE_GIB * (self.workers - len(running) - 1)
-        taken = sum(peak_gib(other) for other in running.values())
-        return idle + taken + peak_gib(entry) <= self.max_ram_gib
 
     def _too_large(self, entry: Entry) -> Failure | None:
         """Return why an entry cannot be begun, None if it can."""
         if self.max_ram_gib is None:
             return None
-        try:
-            needed = peak_gib(entry)
-        except Refused as error:
-            return Failure(id=entry.id, reason=str(error))
+        needed = peak_gib(entry)
         if needed <= self.max_ram_gib:
             return None
         why = f"needs about {needed:.1f} GiB, --max-ram allows {self.max_ram_gib:g}"
@@ -103,23 +108,49 @@ class Crew:
         return Failure(id=entry.id, reason=str(refusal))
 
 
+def has_room(together: Sequence[Entry], idle: int, limit_gib: float | None) -> bool:
+    """Say whether exams can be worked on together, beside so many idle processes."""
+    if limit_gib is None:
+        return True
+    return BASE_GIB * idle + sum(map(peak_gib, together)) <= limit_gib
+
+
+def available_gib() -> float | None:
+    """Return the memory that we may take unasked; None where the system does not say."""
+    try:
+        told = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines())
+        return SHARE * int(told["MemAvailable"].split()[0]) * 1024 / GIB
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def peak_gib(entry: Entry) -> float:
     """Return about how much memory an exam takes at most, by its headers.
 
-    Raises:
-        Refused: A header cannot be read.
+    One that cannot be read takes no more than the process: the work will say why.
     """
-    voxels = sum(voxel_count(path) for path in entry.files.values())
+    try:
+        voxels = sum(voxel_count(path) for path in entry.files.values())
+    except Refused:
+        voxels = 0
     return BASE_GIB + BYTES_PER_VOXEL * voxels / GIB
 
 
 @contextmanager
 def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give processes of one thread each; an interruption drops what has not begun."""
+    """Give processes of one thread each; an interruption drops what has not begun.
+
+    Raises:
+        Refused: The system stopped one.
+    """
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     try:
         yield executor
+    except BrokenProcessPool:
+        executor.shutdown(wait=True, cancel_futures=True)
+        why = "was stopped by the system, most likely for want of memory"
+        raise Refused("a worker", why, "give --workers 1, or --max-ram with less") from None
     except BaseException:
         executor.shutdown(wait=True, cancel_futures=True)
         raise
