@@ -180,7 +180,11 @@ def test_any_template_gives_the_same_picture_elsewhere(exam, other_template, cac
 def test_the_template_of_the_reference_contrast_wins():
     settings = replace(COARSE, slots=((FLAIR,),), templates={FLAIR: "flair.nii"})
     assert settings.template_of_reference == "flair.nii"
-    assert replace(COARSE, templates={FLAIR: "flair.nii"}).template_of_reference == "mni152"
+    either = replace(COARSE, slots=((T1W, FLAIR),), templates={FLAIR: "flair.nii"})
+    assert either.template_of_reference == "mni152"
+    assert either.template_for(FLAIR) == "flair.nii"
+    with pytest.raises(ValueError, match="templates: FLAIR is none of the reference's contrasts"):
+        replace(COARSE, templates={FLAIR: "flair.nii"})
 
 
 @pytest.mark.parametrize("what", ["missing", "whole head"])

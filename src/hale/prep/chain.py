@@ -160,7 +160,8 @@ def _reference(raw: RawScan, settings: Preparation, cache: Cache, log: Log) -> C
         if settings.bias and Contrast.CT not in raw.volumes:
             volume = _unbiased(volume, found.brain, cache, content)
             content = key_of(content, "bias", BIAS_VERSION)
-    return Clean(volume=volume, brain=found.brain, content=content)
+    contrast = next(iter(raw.volumes))
+    return Clean(contrast=contrast, volume=volume, brain=found.brain, content=content)
 
 
 def _other(
@@ -187,7 +188,8 @@ def _other(
     with log.stage("bias"):
         if settings.bias:
             volume = _unbiased(volume, brain, cache, content)
-    return Clean(volume=volume, brain=brain, content=content), to_it
+    clean = Clean(contrast=contrast, volume=volume, brain=brain, content=content)
+    return clean, to_it
 
 
 def _note_coverage(contrast: Contrast, shown: Mask, brain: Mask, log: Log) -> None:

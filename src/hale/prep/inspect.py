@@ -36,8 +36,8 @@ def inspect_registered(raw: RawScan, placed: Placed, settings: Preparation, log:
     Raises:
         Refused: Too little overlap with the template, or a contrast that it does not explain.
     """
-    template = template_on(placed.grid, settings.template_of_reference)
     reference, *_ = placed.images
+    template = template_on(placed.grid, settings.template_for(reference))
     for contrast, image in placed.images.items():
         registered = Registered(
             image=image,

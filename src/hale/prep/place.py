@@ -29,6 +29,7 @@ TIME_STEP = 0.125
 class Clean:
     """A contrast in its own place: finite, bias corrected, its brain known."""
 
+    contrast: Contrast
     volume: Volume
     brain: Mask
     content: str
@@ -58,7 +59,7 @@ def to_reference(clean: Clean, name: str, settings: Preparation, cache: Cache, l
     Raises:
         Refused: ITK finds no transform.
     """
-    where = settings.template_of_reference
+    where = settings.template_for(clean.contrast)
 
     def compute() -> dict[str, np.ndarray]:
         return _found(name, lambda: registered(clean.volume, clean.brain, template_of(where)))
@@ -76,7 +77,7 @@ def way_to(clean: Clean, name: str, settings: Preparation, cache: Cache, log: Lo
     affine = to_reference(clean, name, settings, cache, log)
     if settings.registration is Registration.AFFINE:
         return Way(affine=affine)
-    where = settings.template_of_reference
+    where = settings.template_for(clean.contrast)
 
     def compute() -> dict[str, np.ndarray]:
         from hale.prep.deform import deform

@@ -76,7 +76,7 @@ class Preparation:
     template: str = MNI152
     """``mni152``, or the path of a brain-extracted image, background 0."""
     templates: dict[Contrast, str] = field(default_factory=dict)
-    """Templates of single contrasts, where they differ from ``template``."""
+    """Templates of the reference's contrasts where they differ from ``template``, in one space."""
     registration: Registration = Registration.AFFINE
     """How freely the template is moved onto the scan."""
     brain: Extraction = Extraction.DEEPBET
@@ -109,6 +109,9 @@ class Preparation:
         if self.mode is Mode.FULL and min(self.shape) < SMALLEST:
             given = " x ".join(map(str, self.shape))
             raise ValueError(f"shape: {given} voxels; give {SMALLEST} or more along each axis")
+        unused = [contrast for contrast in self.templates if contrast not in self.slots[0]]
+        if unused:
+            raise ValueError(f"templates: {unused[0]} is none of the reference's contrasts")
         if self.low >= self.high:
             raise ValueError(f"low: {self.low:g} is not below high = {self.high:g}")
         if self.window[0] >= self.window[1]:
@@ -116,10 +119,14 @@ class Preparation:
         if (self.brain is Extraction.COMMAND) != bool(self.brain_command):
             raise ValueError("brain_command: goes with brain = 'command', and it with that")
 
+    def template_for(self, contrast: Contrast) -> str:
+        """Return the template that a reference of this contrast is registered to."""
+        return self.templates.get(contrast, self.template)
+
     @property
     def template_of_reference(self) -> str:
-        """Return the template that the reference contrast is registered to."""
-        return self.templates.get(self.slots[0][0], self.template)
+        """Return the template of the reference's first contrast, where the model grid lies."""
+        return self.template_for(self.slots[0][0])
 
     def grid_about(self, middle_mm: np.ndarray) -> Grid:
         """Return the model grid in template space, about ``centre_mm`` or else ``middle_mm``."""
