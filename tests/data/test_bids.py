@@ -1,5 +1,6 @@
 """Exams found by their names."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots, Split
 from hale.data.bids import entry_of, read_bids
+from hale.data.names import exam_of
+from hale.pipeline.prepare import read_entry
 
 T1W: Slots = ((Contrast.T1W,),)
 BOTH: Slots = ((Contrast.T1W,), (Contrast.FLAIR,))
@@ -63,12 +66,16 @@ def test_a_slot_of_two_contrasts_takes_the_first_that_is_there(tmp_path):
 def test_two_scans_of_a_contrast_are_refused_by_name_and_told_apart_by_an_entity(tmp_path):
     names = ["sub-01_acq-mprage_T1w.nii.gz", "sub-01_acq-spgr_run-1_T1w.nii.gz"]
     folder = folder_of(tmp_path, *names, "sub-02_T1w.nii.gz")
-    with pytest.raises(Refused, match=r"sub-01: has 2 T1w scans: .*mprage.*spgr.*--entity"):
-        read_bids(folder, T1W)
+    first, second = read_bids(folder, T1W)
+    assert second.refusal is None  # one exam that is not settled leaves the others alone
+    assert re.match(r"sub-01: has 2 T1w scans: .*mprage.*spgr.*--entity", str(first.refusal))
+    assert first.sha256 == []
+    with pytest.raises(Refused, match="has 2 T1w scans"):
+        read_entry(first)
     assert read_bids(folder, T1W, ["acq-spgr"])[0].path.name == names[1]
     assert read_bids(folder, T1W, ["run-1"])[0].path.name == names[1]
-    with pytest.raises(Refused, match="has 2 T1w"):
-        read_bids(folder, T1W, ["acq-mp"])  # an entity is meant whole
+    (first, _) = read_bids(folder, T1W, ["acq-mp"])  # an entity is meant whole
+    assert "has 2 T1w" in str(first.refusal)
 
 
 def test_derivatives_and_source_data_are_no_scans(tmp_path):
@@ -87,6 +94,39 @@ def test_a_flat_folder_is_taken_for_the_models_contrast(tmp_path):
 def test_names_without_a_subject_belong_together_by_what_is_before_the_contrast(tmp_path):
     (entry,) = read_bids(folder_of(tmp_path, "case7_T1w.nii.gz", "case7_FLAIR.nii.gz"), BOTH)
     assert (entry.id, list(entry.files)) == ("case7", [Contrast.T1W, Contrast.FLAIR])
+
+
+@pytest.mark.parametrize(
+    ("name", "exam"),
+    [
+        *(("p1_T1", "p1"), ("p1_FLAIR", "p1"), ("p1-t1ce", "p1"), ("case-7-t2f", "case-7")),
+        *(("p1_t1_post", "p1"), ("T1_MPRAGE_p1", "p1"), ("p1_t1_b", "p1_b"), ("T1.p1", "p1")),
+        *(("p1/t1", "p1"), ("p1/anat/flair", "p1"), ("p1/T1/T1_MPRAGE", "p1"), ("x/a_b", "a_b")),
+        *(("sub-1/t1", "sub-1"), ("sub-1/ses-2/t1", "sub-1_ses-2"), ("p1/PD-7_T1w", "PD-7")),
+        *(("p1_acq-mprage_T1", "p1_acq-mprage"), ("IXI010-HH-1010_T1w", "IXI010-HH-1010")),
+    ],
+)
+def test_an_exam_is_called_by_what_is_not_its_contrast(name, exam):
+    assert exam_of(Path(f"/data/{name}.nii.gz")) == exam
+
+
+@pytest.mark.parametrize("name", ["{}_{}", "{}/{}"])
+def test_loose_files_of_several_contrasts_belong_together(name, tmp_path):
+    names = [name.format(person, word) for person in ("p1", "p2") for word in ("T1", "flair")]
+    entries = read_bids(folder_of(tmp_path, *(f"{name}.nii.gz" for name in names)), BOTH)
+    assert [entry.id for entry in entries] == ["p1", "p2"]
+    for entry in entries:
+        assert entry.refusal is None
+        assert list(entry.files) == [Contrast.T1W, Contrast.FLAIR]
+
+
+def test_a_prepared_exam_brings_its_brain_and_its_name_and_another_does_not(tmp_path):
+    names = ("a.b_T1w/a.b_T1w_T1w.nii.gz", "a.b_T1w/a.b_T1w_desc-brain_mask.nii.gz")
+    folder = folder_of(tmp_path, *names)
+    assert read_bids(folder, T1W)[0].brain is None
+    (folder / "a.b_T1w/prepared.json").touch()
+    (entry,) = read_bids(folder, T1W)
+    assert (entry.id, entry.brain) == ("a.b_T1w", folder / names[1])
 
 
 def test_a_pair_is_one_scan_and_hidden_files_are_none(tmp_path):
@@ -116,8 +156,8 @@ def test_what_is_no_folder_is_refused(tmp_path):
 
 def test_one_id_twice_names_both_files(tmp_path):
     folder = folder_of(tmp_path, "a/sub-01_T1w.nii.gz", "b/sub-01_T1w.nii.gz")
-    with pytest.raises(Refused, match=r"has 2 T1w scans: .*a/sub-01.*b/sub-01"):
-        read_bids(folder, T1W)
+    (entry,) = read_bids(folder, T1W)
+    assert re.search(r"has 2 T1w scans: .*a/sub-01.*b/sub-01", str(entry.refusal))
 
 
 def test_a_single_file_finds_the_age_of_its_data_set(tmp_path):

@@ -9,6 +9,7 @@ from hale.core.scan import Contrast
 from hale.data.cohort import (
     Entry,
     Split,
+    chosen,
     of_split,
     refuse_repeated_ids,
     with_splits,
@@ -53,3 +54,24 @@ def test_different_ids_are_no_reason_to_refuse():
     refuse_repeated_ids(people("abc"))
     with pytest.raises(Refused):
         refuse_repeated_ids(people("aba"))
+
+
+@pytest.mark.parametrize(
+    ("found", "slots", "taken"),
+    [
+        ("T1w FLAIR", "T1w/FLAIR T1w", "FLAIR T1w"),
+        ("T1w FLAIR", "T1w/FLAIR FLAIR/T1w", "T1w FLAIR"),
+        ("T1w T2w FLAIR", "T1w/T2w T1w/FLAIR FLAIR/T1w", "T2w T1w FLAIR"),
+        ("T2w", "T1w/T2w", "T2w"),
+    ],
+)
+def test_channels_get_what_they_like_best_as_long_as_each_gets_something(found, slots, taken):
+    files = {Contrast(name): Path(name) for name in found.split()}
+    channels = tuple(tuple(map(Contrast, slot.split("/"))) for slot in slots.split())
+    assert list(chosen(files, channels, name="a")[0]) == taken.split()
+
+
+def test_one_scan_does_not_fill_two_channels():
+    slots = ((Contrast.T1W, Contrast.FLAIR),) * 2
+    with pytest.raises(Refused, match="is T1w, the model takes"):
+        chosen({Contrast.T1W: Path("a")}, slots, name="a")

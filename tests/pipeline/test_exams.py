@@ -9,12 +9,18 @@ import pytest
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Split
 from hale.data.folder import Reading
+from hale.io.cache import Cache
 from hale.pipeline.exams import Asked, asked_for, contrast_meant, entries_of, only_exam
+from hale.pipeline.prepare import prepared_or_failure
+from hale.pipeline.workers import Failure
+from hale.prep.chain import space_of
+from hale.prep.settings import Preparation
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 from dicom_series import FLAIR_TIMES, T1_TIMES, Exam, Stack, ct, write_classic, write_localiser
 
 T1W, T2W, FLAIR = Contrast.T1W, Contrast.T2W, Contrast.FLAIR
+RUN_2 = Reading(entities=("run-2",))
 ONE, TWO = ((T1W,),), ((T1W, Contrast.T1W_CE), (FLAIR,))
 
 
@@ -75,6 +81,10 @@ def test_what_cannot_be_an_exam_is_refused_by_name(tmp_path):
         (Asked(paths=[path]), TWO, "is one file, the model takes T1w/T1w-ce [+] FLAIR; give --t1w"),
         (Asked(paths=[path, path]), ONE, "sub-1: two scans have this id"),
         (Asked(paths=[tmp_path], split=Split.TEST), ONE, "--split test: no scan has it"),
+        (Asked(paths=[path], series={T1W: "5"}), ONE, "--series T1w=5: .* is no folder of DICOM"),
+        (Asked(named={T1W: path}, series={T1W: "5"}), ONE, "--series T1w=5: .*sub-1_T1w"),
+        (Asked(paths=[path], reading=RUN_2), ONE, "--entity run-2: no scan has it"),
+        (Asked(named={T1W: path}, reading=RUN_2), ONE, "--entity run-2: no scan has it"),
     ):
         with pytest.raises(Refused, match=said):
             entries_of(asked, slots, tmp_path / "scratch")
@@ -95,8 +105,27 @@ def test_runs_are_settled_by_entities(tmp_path):
     touched(tmp_path, "sub-1/sub-1_run-1_T1w", "sub-1/sub-1_run-2_T1w")
     with pytest.raises(Refused, match="sub-1: has 2 T1w scans: sub-1_run-1_T1w"):
         entries_of(Asked(paths=[tmp_path / "sub-1"]), ONE, tmp_path)
-    asked = Asked(paths=[tmp_path / "sub-1"], reading=Reading(entities=("run-2",)))
+    asked = Asked(paths=[tmp_path / "sub-1"], reading=RUN_2)
     assert only_exam(asked, ONE, tmp_path).path.name == "sub-1_run-2_T1w.nii.gz"
+
+
+def test_an_entity_of_one_folder_leaves_the_others_alone(tmp_path):
+    touched(tmp_path, "a/sub-1_run-1_T1w", "a/sub-1_run-2_T1w", "b/sub-2_T1w")
+    asked = Asked(paths=[tmp_path / "a", tmp_path / "b"], reading=RUN_2)
+    names = [entry.path.name for entry in entries_of(asked, ONE, tmp_path)[0]]
+    assert names == ["sub-1_run-2_T1w.nii.gz", "sub-2_T1w.nii.gz"]
+
+
+def test_an_exam_that_is_not_settled_is_refused_alone_and_carried_in_a_cohort(tmp_path):
+    touched(tmp_path, "sub-1_run-1_T1w", "sub-1_run-2_T1w")
+    with pytest.raises(Refused, match="sub-1: has 2 T1w scans"):
+        only_exam(Asked(paths=[tmp_path]), ONE, tmp_path)
+    touched(tmp_path, "sub-2_T1w")
+    entries, _ = entries_of(Asked(paths=[tmp_path]), ONE, tmp_path)
+    assert [entry.refusal is None for entry in entries] == [False, True]
+    failure = prepared_or_failure(entries[0], Preparation(), Cache(), space_of(Preparation()))
+    assert isinstance(failure, Failure)
+    assert failure.reason.startswith("sub-1: has 2 T1w scans")
 
 
 def test_one_exam_is_wanted_and_a_cohort_refused(tmp_path):

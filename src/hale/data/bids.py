@@ -1,18 +1,17 @@
 """Exams in a BIDS-like folder, or in a flat folder of images."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots, wanted
 from hale.data.cohort import Entry, chosen, refuse_repeated_ids
-from hale.data.participants import Row, age_of, people_around, split_of
-from hale.io.contrast import SUFFIXES, contrast_of_name, is_derived
+from hale.data.names import SUBJECT, brain_beside, exam_of
+from hale.data.participants import as_listed, people_around, refuse_strange_table
+from hale.io.contrast import contrast_of_name, is_derived
 from hale.io.nifti import is_image, stem
 
-SUBJECT = re.compile(r"(?:^|_)(sub-[^_/.]+)")
-SESSION = re.compile(r"(?:^|_)(ses-[^_/.]+)")
 ELSEWHERE = {"derivatives", "sourcedata"}
 """Folders of a data set whose images are not its scans."""
 
@@ -28,13 +27,13 @@ def read_bids(folder: Path, slots: Slots, entities: Sequence[str] = ()) -> list[
             out (``participants.tsv`` there or above gives age and split); or with image files that
             name no contrast, each an exam of a model's only channel.
         slots: The model's channels. An exam without any of their contrasts is none of the cohort;
-            one with some of them is an entry that says so when it is prepared.
+            one with some of them, or with two scans of one, is an entry that says so when it is
+            prepared.
         entities: Such as ``acq-mprage`` or ``run-2``: of several scans of one contrast, those that
             carry it.
 
     Raises:
-        Refused: No such folder, no scan of these contrasts, two of one contrast in an exam, a table
-            that contradicts.
+        Refused: No such folder, no scan of these contrasts, a table that contradicts.
     """
     if not folder.is_dir():
         raise Refused(str(folder), "is not a folder", "give a data set's folder")
@@ -45,10 +44,9 @@ def read_bids(folder: Path, slots: Slots, entities: Sequence[str] = ()) -> list[
         remedy = f"name files sub-01_{slots[0][0]}.nii.gz"
         raise Refused(str(folder), f"holds no {wanted(slots)} scan", remedy)
     people = people_around(folder)
-    entries = [
-        _entry(name, {c: _only(name, c, p, entities) for c, p in found.items()}, slots, people)
-        for name, found in exams.items()
-    ]
+    found = [_entry(name, scans, slots, entities) for name, scans in exams.items()]
+    refuse_strange_table(folder, found, people)
+    entries = [as_listed(entry, people) for entry in found]
     refuse_repeated_ids(entries)
     return entries
 
@@ -60,9 +58,9 @@ def entry_of(files: Mapping[Contrast, Path], slots: Slots) -> Entry:
         Refused: A channel of the model finds none of its contrasts.
     """
     first = next(iter(files.values()))
-    name = _exam(first)
+    name = exam_of(first)
     taken, notes = chosen(files, slots, name=name)
-    return _made(name, taken, notes, people_around(first.absolute().parent))
+    return as_listed(_made(name, taken, notes), people_around(first.absolute().parent))
 
 
 def _is_scan(path: Path, folder: Path) -> bool:
@@ -83,7 +81,7 @@ def _by_exam(files: Iterable[Path], accepted: set[Contrast]) -> Exams:
     for path in files:
         contrast = contrast_of_name(path).contrast
         if contrast in accepted and contrast is not None:
-            exams.setdefault(_exam(path), {}).setdefault(contrast, []).append(path)
+            exams.setdefault(exam_of(path), {}).setdefault(contrast, []).append(path)
     return exams
 
 
@@ -97,16 +95,6 @@ def _flat(files: Iterable[Path], folder: Path, slots: Slots) -> Exams:
     for path in nameless:
         found.setdefault(stem(path), {}).setdefault(slots[0][0], []).append(path)
     return found
-
-
-def _exam(path: Path) -> str:
-    """Return the id of a file's exam: subject and session, else its name without the contrast."""
-    name = stem(path)
-    subject, session = SUBJECT.search(name), SESSION.search(name)
-    if subject is None:
-        exam, _, suffix = name.rpartition("_")
-        return exam if exam and suffix.lower() in SUFFIXES else name
-    return f"{subject.group(1)}_{session.group(1)}" if session else subject.group(1)
 
 
 def _only(name: str, contrast: Contrast, paths: Sequence[Path], entities: Sequence[str]) -> Path:
@@ -123,27 +111,24 @@ def _only(name: str, contrast: Contrast, paths: Sequence[Path], entities: Sequen
 
 
 def _entry(
-    name: str, found: Mapping[Contrast, Path], slots: Slots, people: Mapping[str, Row]
+    name: str, found: Mapping[Contrast, Sequence[Path]], slots: Slots, entities: Sequence[str]
 ) -> Entry:
-    """Return an exam of a data set; where contrasts lack, with those that are there."""
+    """Return an exam of a data set; where contrasts lack or are there twice, with the refusal."""
     try:
-        files, notes = chosen(found, slots, name=name)
-    except Refused:  # said again, for this exam alone, when it is prepared
-        files, notes = dict(found), ()
-    return _made(name, files, notes, people)
+        scans = {c: _only(name, c, paths, entities) for c, paths in found.items()}
+        files, notes = chosen(scans, slots, name=name)
+    except Refused as refusal:
+        first = {contrast: paths[0] for contrast, paths in found.items()}
+        return replace(_made(name, first), refusal=refusal)
+    return _made(name, files, notes)
 
 
-def _made(
-    name: str, files: Mapping[Contrast, Path], notes: tuple[str, ...], people: Mapping[str, Row]
-) -> Entry:
+def _made(name: str, files: Mapping[Contrast, Path], notes: tuple[str, ...] = ()) -> Entry:
     subject = SUBJECT.match(name)
-    person = subject.group(1) if subject else name
-    row = people.get(person, {})
     return Entry(
         id=name,
-        person=person,
+        person=subject.group(1) if subject else name,
         files=files,
-        split=split_of(row, person),
-        age=age_of(row),
+        brain=brain_beside(next(iter(files.values()))),
         notes=notes,
     )

@@ -1,6 +1,7 @@
 """Which exams there are, whose they are, and what each may be used for."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ class Entry:
     age: float | None = None
     notes: tuple[str, ...] = ()
     """What was decided on the way, a sentence each."""
+    refusal: Refused | None = None
+    """Why it cannot be read, if that is known: said when it is, so that the others go on."""
 
     @property
     def contrast(self) -> Contrast:
@@ -42,7 +45,9 @@ class Entry:
 
     @property
     def sha256(self) -> list[str]:
-        """Return the hash of each file; reads them."""
+        """Return the hash of each file; reads them. None of an exam that cannot be read."""
+        if self.refusal is not None:
+            return []
         return [file_hash(path) for path in self.files.values()]
 
 
@@ -51,17 +56,18 @@ def chosen(
 ) -> tuple[dict[Contrast, Path], tuple[str, ...]]:
     """Return the file of each of a model's channels, and what is said of the others.
 
-    A channel that accepts several contrasts takes the first of its list that is there.
+    A channel that accepts several contrasts takes the first of its list that is there, and that
+    leaves the channels after it one of theirs.
 
     Raises:
-        Refused: A channel finds none of its contrasts.
+        Refused: There is no contrast for each channel.
     """
-    files: dict[Contrast, Path] = {}
-    for slot in slots:
-        fitting = [c for c in slot if c in found and c not in files]
-        if not fitting:
-            raise lacking(name, found, slots)
-        files[fitting[0]] = found[fitting[0]]
+    there = [[contrast for contrast in slot if contrast in found] for slot in slots]
+    ways = (way for way in itertools.product(*there) if len(set(way)) == len(way))
+    way = next(ways, None)
+    if way is None:
+        raise lacking(name, found, slots)
+    files = {contrast: found[contrast] for contrast in way}
     unused = [str(contrast) for contrast in found if contrast not in files]
     notes = (f"not used by this model: {', '.join(unused)}",) if unused else ()
     return files, notes

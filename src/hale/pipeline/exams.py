@@ -6,9 +6,10 @@ from pathlib import Path
 
 from hale.core.errors import Refused
 from hale.core.scan import Contrast, Slots, Split, wanted
-from hale.data.bids import SESSION, SUBJECT, entry_of
+from hale.data.bids import entry_of
 from hale.data.cohort import Entry, of_split, refuse_repeated_ids
-from hale.data.folder import Reading, read_folder
+from hale.data.folder import Reading, read_part, refuse_idle
+from hale.data.names import SESSION, SUBJECT
 from hale.io.contrast import contrast_of_file
 from hale.io.nifti import is_image
 from hale.pipeline.prepare import quiet
@@ -45,17 +46,22 @@ def entries_of(asked: Asked, slots: Slots, scratch: Path) -> tuple[list[Entry], 
         scratch: A folder for what DICOM series become.
 
     Raises:
-        Refused: Nothing there, several scans of a contrast, two exams with one id.
+        Refused: Nothing there, two exams with one id, a single exam with several scans of a
+            contrast, a choice by entity or series where there is none.
     """
+    _refuse_idle_series(asked)
     if asked.named:
         if asked.paths:
             raise Refused("scans", "are given both with and without a contrast", "give one kind")
-        return [_checked(entry_of(asked.named, slots), asked)], True
+        entry = _checked(entry_of(asked.named, slots), asked)
+        refuse_idle(asked.reading.entities, [entry])
+        return [entry], True
     if not asked.paths:
         raise Refused("scans", "none is given", "give a file, a folder, or --t1w FILE")
     entries: list[Entry] = []
     for path in asked.paths:
         entries += _entries(path, asked, slots, scratch)
+    refuse_idle(asked.reading.entities, entries)
     if asked.split is not None:
         entries = of_split(entries, asked.split)
         if not entries:
@@ -64,6 +70,8 @@ def entries_of(asked: Asked, slots: Slots, scratch: Path) -> tuple[list[Entry], 
     refuse_repeated_ids(entries)
     only = asked.paths[0]
     single = len(entries) == 1 and len(asked.paths) == 1 and _is_exam(only)
+    if single and entries[0].refusal is not None:
+        raise entries[0].refusal
     return entries, single
 
 
@@ -91,6 +99,8 @@ def only_exam(asked: Asked, slots: Slots, scratch: Path) -> Entry:
     if len(entries) > 1:
         what, why = str(asked.paths[0]), f"holds {len(entries)} exams ({entries[0].id}, ...)"
         raise Refused(what, why, "give one of them, or `hale detect` for all")
+    if entries[0].refusal is not None:
+        raise entries[0].refusal
     return entries[0]
 
 
@@ -118,7 +128,7 @@ def _entries(path: Path, asked: Asked, slots: Slots, scratch: Path) -> list[Entr
                 notes=(*entry.notes, *told),
             )
         ]
-    entries, warnings = read_folder(path, slots, asked.reading)
+    entries, warnings = read_part(path, slots, asked.reading)
     for warning in warnings:
         asked.tell(f"{path}: {warning}")
     return entries
@@ -152,6 +162,17 @@ def _contrasts_at(path: Path) -> set[Contrast]:
         files = [p for p in sorted(path.rglob("*")) if is_image(p)] if path.is_dir() else [path]
         told = [contrast_of_file(file).contrast for file in files]
     return {contrast for contrast in told if contrast is not None}
+
+
+def _refuse_idle_series(asked: Asked) -> None:
+    """Refuse a choice among DICOM series where nothing is DICOM."""
+    from hale.io.dicom import is_dicom_folder
+
+    if asked.series and not any(is_dicom_folder(path) for path in asked.paths):
+        contrast, series = next(iter(asked.series.items()))
+        given = next(iter([*asked.paths, *asked.named.values()]), "the exam")
+        why = f"chooses among DICOM series, and {given} is no folder of DICOM"
+        raise Refused(f"--series {contrast}={series}", why, "leave it out")
 
 
 def _refuse_alone(path: Path, slots: Slots) -> None:

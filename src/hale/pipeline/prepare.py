@@ -60,7 +60,13 @@ class Workshop:
 
 
 def read_entry(entry: Entry, *, brain: Path | None = None) -> RawScan:
-    """Read the scan of an entry."""
+    """Read the scan of an entry.
+
+    Raises:
+        Refused: It cannot be read, or its files do not settle what is meant.
+    """
+    if entry.refusal is not None:
+        raise entry.refusal
     raw = read_raw(
         entry.files,
         name=entry.id,
