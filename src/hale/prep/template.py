@@ -11,14 +11,13 @@ from hale.core.scan import Volume
 from hale.core.types import Map
 from hale.io.nifti import file_hash, read_volume
 from hale.io.template import mni152
+from hale.prep.brain.extracted import ML, already_extracted
 from hale.prep.finite import finite
 from hale.prep.settings import MNI152
 from hale.prep.working import smoothed
 
 TEMPLATE_BRAIN = 0.05
 """Of the template's maximum: where its brain is."""
-MIN_BACKGROUND = 0.3
-"""Share of an extracted template's voxels that are 0: 0.78 in MNI152, 0.8 in SRI24."""
 
 
 @cache
@@ -29,15 +28,16 @@ def template_of(where: str) -> Volume:
         where: ``mni152``, or the path of a brain-extracted image.
 
     Raises:
-        Refused: It cannot be read, or is a whole head.
+        Refused: It cannot be read, or is no brain alone: what is not 0 is not one piece of a
+            brain's size (MNI152: 1,890 ml).
     """
     if where == MNI152:
         return mni152()
     volume = read_volume(Path(where)).volume
     values = finite(volume.values).clip(min=0)
-    if (values == 0).mean() < MIN_BACKGROUND:
-        why = "is no brain-extracted template: its background is not 0"
-        raise Refused(where, why, "give the template of the brain alone")
+    if values[0, 0, 0] != 0 or already_extracted(Volume(values=values, grid=volume.grid)) is None:
+        why = f"is no brain-extracted template: what is not 0 is not one piece of {ML[0]:.0f} to {ML[1]:.0f} ml"
+        raise Refused(where, why, "give the template of the brain alone, 0 around it")
     values = (values / values.max()).astype(np.float32)
     values.setflags(write=False)
     return Volume(values=values, grid=volume.grid)
