@@ -212,9 +212,7 @@ def _agent(read: "Dataset") -> str:
     if not said:
         for item in read.get("ContrastBolusAgentSequence") or ():
             said = said or str(item.get("CodeMeaning", "")) or "unnamed"
-    return (
-        "" if said.lower() in ("no", "none", "n", "0", "without", "nein", "no contrast") else said
-    )
+    return "" if said.lower() in DENIED else said
 
 
 def _found(read: "Dataset", layers: list["Dataset"], sequence: str, *names: str) -> Any:

@@ -36,7 +36,8 @@ def template_of(where: str) -> Volume:
     volume = read_volume(Path(where)).volume
     values = finite(volume.values).clip(min=0)
     if values[0, 0, 0] != 0 or already_extracted(Volume(values=values, grid=volume.grid)) is None:
-        why = f"is no brain-extracted template: what is not 0 is not one piece of {ML[0]:.0f} to {ML[1]:.0f} ml"
+        size = f"one piece of {ML[0]:.0f} to {ML[1]:.0f} ml"
+        why = f"is no brain-extracted template: what is not 0 is not {size}"
         raise Refused(where, why, "give the template of the brain alone, 0 around it")
     values = (values / values.max()).astype(np.float32)
     values.setflags(write=False)
