@@ -364,7 +364,7 @@ MASKS = {
     small_mask: "no brain found: 8 ml",
     slab: "registration failed: Dice with the template's brain",
     shifted: "registration failed: Dice with the template's brain",
-    turned: "registration failed: Dice with the template's brain",
+    turned: "no brain found: the template explains",  # the search turns it upright again
 }
 
 
