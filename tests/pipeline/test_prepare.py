@@ -1,6 +1,7 @@
 """Many scans side by side: order, failures, and no process left behind."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -66,6 +67,8 @@ def test_two_processes_do_what_one_does_in_the_order_given(entries):
     for one, other in zip(alone, side_by_side, strict=True):
         np.testing.assert_array_equal(one.scan.image, other.scan.image)
         np.testing.assert_array_equal(one.trace.to_native, other.trace.to_native)
+        for prepared in (one, other):  # a cohort is held at once: no more than scoring needs
+            assert len(pickle.dumps(prepared)) < 1.05 * len(pickle.dumps(prepared.scan))
     assert failed == failed_too
     assert [failure.id for failure in failed] == ["sub-000"]
     assert isinstance(failed[0], Failure)
