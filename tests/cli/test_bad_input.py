@@ -1,6 +1,7 @@
 """Every kind of bad input gets its own one-line answer and status 2, and leaves nothing behind."""
 
 import gzip
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -420,14 +421,16 @@ def test_the_current_folder_is_no_output_folder(place, tmp_path, capsys, line, m
     assert tmp_path.is_dir()
 
 
-def test_two_subjects_with_one_id_are_refused(place, tmp_path, capsys, line):
+def test_two_subjects_with_one_id_fail_by_name_and_nothing_is_mixed(place, tmp_path, capsys):
     for folder in ("a", "b"):
         path = tmp_path / "data" / folder / "sub-01_T1w.nii.gz"
         path.parent.mkdir(parents=True)
         path.write_bytes(place.scan.read_bytes())
-    assert place.detect(tmp_path / "data", tmp_path / "out") == 2
-    assert "sub-01: two scans have this id" in line(capsys)
-    assert not (tmp_path / "out").exists()
+    assert place.detect(tmp_path / "data", tmp_path / "out") == 3
+    assert "failed sub-01: sub-01: has 2 T1w scans" in capsys.readouterr().out
+    (row,) = (tmp_path / "out/cohort.tsv").read_text().splitlines()[1:]
+    assert row.startswith("sub-01\tfailed\t")
+    assert not (tmp_path / "out/sub-01").exists()
 
 
 @pytest.mark.parametrize(
@@ -459,6 +462,20 @@ def test_a_healthy_cohort_of_one_calibrates_nothing(place, tmp_path, capsys, lin
     assert run(["calibrate", str(place.model), "--data", str(data), "--out", str(out)]) == 2
     assert "alpha = 0.2" in line(capsys)
     assert not out.exists()
+
+
+def test_people_meant_for_the_fit_calibrate_nothing(place, tmp_path, capsys, line):
+    data = tmp_path / "data"
+    shutil.copytree(place.healthy, data)
+    rows = [f"sub-{n:03}\t{('fit', 'test')[n % 2]}" for n in range(1, 9)]
+    (data / "participants.tsv").write_text("\n".join(["participant_id\tsplit", *rows]))
+    out = ("--out", str(tmp_path / "out"), "--max-ram", "4", "--strict-splits")
+    assert run(["calibrate", str(place.model), "--data", str(data), *out]) == 2
+    assert "its table marks everybody fit or test" in line(capsys)
+    for option in ("--entity", "acq-none"), ("--fold", "0"):
+        assert run(["calibrate", str(place.model), "--data", str(data), *out, *option]) == 2
+        assert "acq-none" in (told := line(capsys)) or "marks everybody" in told
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

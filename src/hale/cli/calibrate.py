@@ -10,9 +10,14 @@ from hale.cli.arguments import (
     DEFAULT_CACHE,
     CacheOption,
     DeviceOption,
+    EntityOption,
+    FoldOption,
     JsonOption,
     OverwriteOption,
     PrecisionOption,
+    PublishedOption,
+    RamOption,
+    StrictOption,
     WorkersOption,
     crew_of,
     refuse_full_folder,
@@ -31,9 +36,14 @@ def command(
         float | None,
         typer.Option(help="Promised share of healthy scans flagged.", min=0.0, max=1.0),
     ] = None,
+    entity: EntityOption = None,
+    fold: FoldOption = None,
+    published_lists: PublishedOption = False,
+    strict_splits: StrictOption = False,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
     workers: WorkersOption = 0,
+    max_ram: RamOption = None,
     cache: CacheOption = DEFAULT_CACHE,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
@@ -42,11 +52,13 @@ def command(
 
     The detector stays as it is; normative mean and spread, p-values and the promise are learnt
     anew. At alpha = 0.1 that takes 9 people to calibrate and 3 to standardise, better 20 and 20.
+    Without standardise and calibrate in participants.tsv, people without a split are divided.
 
     Example:
       hale calibrate models/atlas-t1 --data our-controls/ --out models/atlas-t1-here
     """
     from hale.calibration import usable_alpha
+    from hale.data.folder import Reading
     from hale.io.cache import Cache
     from hale.pipeline.calibrate import recalibrate
     from hale.pipeline.job import Options
@@ -59,7 +71,16 @@ def command(
     refuse_full_folder(out, overwrite=overwrite, inputs=[data, model])
     with Bars() as bars:
         options = Options(
-            crew=crew_of(workers), cache=Cache(cache.expanduser()), progress=bars, tell=warn
+            crew=crew_of(workers, max_ram),
+            cache=Cache(cache.expanduser()),
+            progress=bars,
+            tell=warn,
+            reading=Reading(
+                entities=entity or (),
+                fold=fold,
+                published=published_lists,
+                strict=strict_splits,
+            ),
         )
         result = recalibrate(loaded, data, out, options)
     if json:

@@ -14,9 +14,15 @@ from hale.calibration import (
 )
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
-from hale.core.scan import Split
+from hale.core.scan import Slots, Split
 from hale.core.trace import Trace
-from hale.data.cohort import Entry, of_split, refuse_repeated_content, with_splits
+from hale.data.cohort import (
+    Entry,
+    of_split,
+    refuse_repeated_content,
+    refuse_repeated_ids,
+    with_splits,
+)
 from hale.data.folder import read_folder
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
@@ -72,19 +78,12 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
 def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
     """Make a model valid for a site: calibrate it on the site's own healthy scans, save it.
 
-    Scans are divided by ``participants.tsv`` if that has splits, else 40 : 60 by the persons'
-    names.
-
     Raises:
-        Refused: Fewer scans than alpha needs, or files that the fit has seen.
+        Refused: Fewer scans than alpha needs, files that the fit has seen, or people who are all
+            meant for something else.
     """
-    entries, warnings = read_folder(data, model.space.slots, options.reading)
-    for warning in warnings:
-        options.tell(f"{data}: {warning}")
-    refuse_repeated_content(entries)
-    if not any(e.split in (Split.STANDARDISE, Split.CALIBRATE) for e in entries):
-        entries = with_splits([replace(e, split=None) for e in entries], SITE_SHARES)
-    chosen = of_split(entries, Split.STANDARDISE, Split.CALIBRATE)
+    entries = read_cohort(data, model.space.slots, options)
+    chosen = of_split(divided(entries, data), Split.STANDARDISE, Split.CALIBRATE)
     _refuse_seen(model, data, chosen)
     refuse_few(model.recipe.calibration, chosen)
     workshop = options.workshop(model.recipe.prep, model.space)
@@ -95,6 +94,41 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
     }
     fresh = replace(model, provenance={**model.provenance, **versions(), **told})
     return save_model(calibrate(fresh, chosen, workshop), out)
+
+
+def read_cohort(data: Path, slots: Slots, options: Options) -> list[Entry]:
+    """Return the healthy scans of a folder; tell what is wrong with its lists.
+
+    Raises:
+        Refused: One scan or one id twice, unless lists are kept as they were published.
+    """
+    entries, warnings = read_folder(data, slots, options.reading)
+    for warning in warnings:
+        options.tell(f"{data}: {warning}")
+    if options.reading.published:
+        options.tell(f"{data}: lists kept as published; figures on their test set are optimistic")
+    else:
+        refuse_repeated_ids(entries)
+        refuse_repeated_content(entries)
+    return entries
+
+
+def divided(entries: Sequence[Entry], data: Path) -> list[Entry]:
+    """Return a site's scans by the splits of its table; without, 40 : 60 by the persons' names.
+
+    Who is marked ``fit`` or ``test`` stays that: only people without a split are drawn.
+
+    Raises:
+        Refused: Nobody is there to standardise and calibrate on.
+    """
+    if any(entry.split in SITE_SHARES for entry in entries):
+        return list(entries)
+    free = [entry for entry in entries if entry.split is None]
+    if not free:
+        why = "its table marks everybody fit or test, nobody standardise or calibrate"
+        remedy = "mark healthy people so in participants.tsv, or leave their split empty (n/a)"
+        raise Refused(str(data), why, remedy)
+    return with_splits(free, SITE_SHARES)
 
 
 def refuse_few(settings: Calibrating, entries: Sequence[Entry]) -> None:

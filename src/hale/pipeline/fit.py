@@ -10,16 +10,9 @@ from typing import Any
 from hale.core.errors import Refused
 from hale.core.method import Detector, Placed, Precision, Supervision, Training
 from hale.core.scan import Space, Split
-from hale.data.cohort import (
-    Entry,
-    of_split,
-    refuse_repeated_content,
-    refuse_repeated_ids,
-    with_splits,
-)
-from hale.data.folder import read_folder
+from hale.data.cohort import Entry, of_split, with_splits
 from hale.io.cache import key_of
-from hale.pipeline.calibrate import calibrate, persons, refuse_few
+from hale.pipeline.calibrate import calibrate, persons, read_cohort, refuse_few
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, placed, save_model, versions
 from hale.pipeline.prepare import read_entry
@@ -47,7 +40,7 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
         Refused: Too few scans, nothing to resume, a full disk.
     """
     _refuse_nothing_to_resume(out, options)
-    entries = _cohort(recipe, data, options)
+    entries = with_splits(read_cohort(data, recipe.prep.slots, options), FIT_SHARES)
     if recipe.prep.mode is Mode.NATIVE:
         why = "leaves each scan on its own grid: there is nothing in common to learn"
         raise Refused("prep.mode = 'native'", why, "use 'full' or 'given'")
@@ -88,20 +81,6 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
     if record.get("finished", True):
         shutil.rmtree(work_folder(out), ignore_errors=True)
     return saved
-
-
-def _cohort(recipe: Recipe, data: Path, options: Options) -> list[Entry]:
-    """Return the healthy scans, each person in one split; warn of lists that repeat people."""
-    found, warnings = read_folder(data, recipe.prep.slots, options.reading)
-    for warning in warnings:
-        options.tell(f"{data}: {warning}")
-    entries = with_splits(found, FIT_SHARES)
-    if options.reading.published:
-        options.tell(f"{data}: lists kept as published; figures on their test set are optimistic")
-    else:
-        refuse_repeated_ids(entries)
-        refuse_repeated_content(entries)
-    return entries
 
 
 def _terms(data: Path) -> str:
