@@ -9,6 +9,7 @@ import pytest
 
 from hale.core.detection import Validity
 from hale.core.scan import Contrast
+from hale.prep.brain.find import EXTRACTED, GIVEN
 from hale.report.page import write_report
 from hale.report.words import INTENDED_USE, methods_paragraph, position, verdict
 
@@ -166,6 +167,74 @@ def test_methods_follow_the_record(page):
 )
 def test_methods_follow_the_preparation(found, prep, phrase):
     assert phrase in methods_paragraph(replace(found, provenance={"recipe": {"prep": prep}}))
+
+
+FULL = {"mode": "full", "bias": True, "spacing_mm": 2.0}
+
+
+def of(found, prep, contrast=Contrast.T1W, notes=()):
+    """Return the methods paragraph of a scan that was prepared so."""
+    (volume,) = found.contrasts.values()
+    record = {"recipe": {"prep": prep}}
+    return methods_paragraph(
+        replace(found, contrasts={contrast: volume}, notes=notes, provenance=record)
+    )
+
+
+@pytest.mark.parametrize(
+    ("prep", "phrase"),
+    [
+        ({}, "The brain was extracted by deepbet [https"),
+        ({}, "(N4), the scan registered to MNI152 (affine), and resampled to 2 mm."),
+        ({"brain": "template"}, "extracted by registering the head to MNI152"),
+        (
+            {"brain": "command", "brain_command": "mri_synthstrip -i {in} -m {out}"},
+            "extracted by the command 'mri_synthstrip -i {in} -m {out}'",
+        ),
+        ({"registration": "deformable"}, "to MNI152 (affine, then SyN by ANTs)"),
+        ({"template": "/mine/sri24/spgr.nii.gz"}, "registered to spgr.nii.gz (affine)"),
+        ({"templates": {"T1w": "t1.nii"}, "template": "t2.nii"}, "registered to t1.nii (affine)"),
+        ({"curvature_flow": 3}, "smoothed by curvature flow (3 iterations), and resampled"),
+    ],
+)
+def test_methods_name_each_step_of_a_full_preparation(found, prep, phrase):
+    assert phrase in of(found, FULL | prep)
+
+
+def test_methods_say_where_the_brain_is_from_if_nobody_extracted_it(found):
+    assert "The brain was given as a mask, the bias" in of(found, FULL, notes=(GIVEN,))
+    assert "The scan came brain-extracted, the bias" in of(found, FULL, notes=(EXTRACTED,))
+    assert "deepbet" not in of(found, FULL, notes=(GIVEN,)) + of(found, FULL, notes=(EXTRACTED,))
+
+
+def test_methods_of_a_ct_name_its_window_and_no_bias_field(found):
+    said = of(found, FULL | {"normalise": "window", "window": [0.0, 80.0]}, Contrast.CT)
+    assert "by thresholds on Hounsfield units" in said
+    assert "values from 0 to 80 HU were scaled onto 0 and 1, limited to that range" in said
+    assert "bias" not in said
+
+
+@pytest.mark.parametrize("mode", ["native", "given"])
+def test_methods_say_nothing_of_steps_that_were_not_taken(found, one_slice, mode):
+    prep = FULL | {"mode": mode, "curvature_flow": 3, "registration": "deformable"}
+    for detection in (found, one_slice):
+        said = of(detection, prep)
+        for word in ("registered", "SyN", "curvature", "MNI152", "resampled to", "2 mm"):
+            assert word not in said
+        extracted = mode == "native" and detection is found
+        assert ("extracted by deepbet" in said) == extracted
+        assert ("(N4), and nothing was resampled" in said) == extracted
+
+
+def test_methods_say_how_other_contrasts_were_laid_on_the_first(found):
+    (volume,) = found.contrasts.values()
+    both = replace(
+        found,
+        contrasts={Contrast.T1W: volume, Contrast.FLAIR: volume},
+        provenance={"recipe": {"prep": FULL}},
+    )
+    said = "the T1w registered to MNI152 (affine), the FLAIR laid on the T1w (rigid)"
+    assert said in methods_paragraph(both)
 
 
 def test_record_has_its_rows(page):

@@ -3,11 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hale.core.detection import Detection
 from hale.core.quality import LEFT_RIGHT, ContrastSeen
 from hale.core.quality import Verdict as Fitness
+from hale.core.scan import Contrast
+from hale.prep.brain.find import EXTRACTED, GIVEN
+from hale.prep.chain import MIN_VOXELS
+from hale.prep.settings import MNI152
 from hale.report.view import DIRECTIONS
 
 INTENDED_USE = "Research use only. Not a medical device; not for diagnosis."
@@ -106,7 +111,7 @@ def methods_paragraph(detection: Detection) -> str:
     model = f", model {record['model']}" if record.get("model") else ""
     sentences = [
         f"The {contrasts} scan was scored by {method}{cited} with {tool}{model}.",
-        *_preparation(recipe.get("prep")),
+        *_preparation(recipe.get("prep"), detection),
         *_post_processing(recipe.get("post")),
         *_way_back(recipe.get("prep")),
         *_calibration(detection),
@@ -114,35 +119,90 @@ def methods_paragraph(detection: Detection) -> str:
     return " ".join(sentences)
 
 
-def _preparation(prep: Any) -> list[str]:
+def _preparation(prep: Any, detection: Detection) -> list[str]:
     """Return what was done to the scan before it was scored."""
     if not isinstance(prep, Mapping):
         return []
-    match prep.get("mode", "full"):
-        case "full":
-            steps = ["The brain was extracted"]
-            steps += ["the bias field corrected (N4)"] if prep.get("bias") else []
-            template = "MNI152" if prep.get("template", "mni152") == "mni152" else prep["template"]
-            steps.append(f"the scan registered to {template}")
-            if "spacing_mm" in prep:
-                steps.append(f"and resampled to {prep['spacing_mm']:g} mm")
-            done = ", ".join(steps)
-        case "native":
-            done = "The brain was extracted where the scan lies"
-        case _:
-            done = "It came brain-extracted and in the model's space"
+    mode = prep.get("mode", "full")
+    as_it_came = mode == "given" or (mode == "native" and _is_not_prepared(detection))
+    if as_it_came:
+        where = "and in the model's space" if mode == "given" else "and stayed where it lies"
+        done = f"It came brain-extracted {where}"
+    else:
+        steps = [_brain(prep, detection), *_bias(prep, detection)]
+        steps += _registered(prep, detection) if mode == "full" else ["nothing was resampled"]
+        done = f"{', '.join(steps[:-1])}, and {steps[-1]}"
+    scaled = _scaled(prep, detection)
+    return [f"{done}; {scaled}." if scaled else f"{done}."]
+
+
+def _is_not_prepared(detection: Detection) -> bool:
+    """Say whether a scan that stays where it lies was taken as it came."""
+    shapes = [volume.grid.shape for volume in detection.contrasts.values()]
+    return len(shapes) > 1 or min(shapes[0]) < MIN_VOXELS
+
+
+def _brain(prep: Mapping[str, Any], detection: Detection) -> str:
+    """Return where the brain is from."""
+    if GIVEN in detection.notes:
+        return "The brain was given as a mask"
+    if EXTRACTED in detection.notes:
+        return "The scan came brain-extracted"
+    if Contrast.CT in detection.contrasts:
+        return (
+            "The brain was extracted by thresholds on Hounsfield units "
+            "[https://doi.org/10.1016/j.neuroimage.2015.03.074]"
+        )
+    extractor = {
+        "deepbet": "deepbet [https://doi.org/10.1016/j.compbiomed.2024.108845]",
+        "template": f"registering the head to {_template(prep, detection)}",
+        "command": f"the command '{prep.get('brain_command')}'",
+    }[prep.get("brain", "deepbet")]
+    return f"The brain was extracted by {extractor}"
+
+
+def _bias(prep: Mapping[str, Any], detection: Detection) -> list[str]:
+    wanted = prep.get("bias") and Contrast.CT not in detection.contrasts
+    return ["the bias field corrected (N4)"] if wanted else []
+
+
+def _registered(prep: Mapping[str, Any], detection: Detection) -> list[str]:
+    """Return how the scan came onto the model grid."""
+    first, *others = detection.contrasts
+    which = f"the {first}" if others else "the scan"
+    deformable = prep.get("registration") == "deformable"
+    how = "affine, then SyN by ANTs" if deformable else "affine"
+    steps = [f"{which} registered to {_template(prep, detection)} ({how})"]
+    steps += [f"the {other} laid on the {first} (rigid)" for other in others]
+    if count := prep.get("curvature_flow"):
+        steps.append(f"smoothed by curvature flow ({count_of(count, 'iteration')})")
+    spacing = f" to {prep['spacing_mm']:g} mm" if "spacing_mm" in prep else ""
+    return [*steps, f"resampled{spacing}"]
+
+
+def _template(prep: Mapping[str, Any], detection: Detection) -> str:
+    """Return the name of the template that the reference contrast is laid on."""
+    reference = next(iter(detection.contrasts))
+    where = prep.get("templates", {}).get(str(reference), prep.get("template", MNI152))
+    return "MNI152" if where == MNI152 else Path(where).name
+
+
+def _scaled(prep: Mapping[str, Any], detection: Detection) -> str:
+    """Return what became of the intensities; empty where nothing did."""
     match prep.get("normalise"):
         case "percentile":
             low, high = prep.get("low", 1), prep.get("high", 99)
             limited = ", limited to that range" if prep.get("clip") else ""
             scaled = f"from percentiles {low:g} and {high:g} onto 0 and 1{limited}"
-            return [f"{done}; intensities in the brain were scaled {scaled}."]
+            return f"intensities in the brain were scaled {scaled}"
         case "robust_z":
-            return [f"{done}; intensities were centred on the brain's median over its spread."]
+            return "intensities were centred on the brain's median over its spread"
         case "window":
             low, high = prep.get("window", (0, 80))
-            return [f"{done}; values from {low:g} to {high:g} were scaled onto 0 and 1."]
-    return [f"{done}."]
+            unit = " HU" if Contrast.CT in detection.contrasts else ""
+            window = f"values from {low:g} to {high:g}{unit} were scaled onto 0 and 1"
+            return f"{window}, limited to that range"
+    return ""
 
 
 def _way_back(prep: Any) -> list[str]:
