@@ -62,7 +62,8 @@ def command(
 ) -> None:
     """Learn from healthy scans, standardise and calibrate; write a model folder.
 
-    The folder DATA holds sub-*/anat/*_T1w.nii.gz and participants.tsv with a column split (fit,
+    The folder DATA holds the contrasts that the recipe takes (prep.slots: T1w, T2w, FLAIR, PDw,
+    T1w-ce), as sub-*/anat/*_T1w.nii.gz and so on, and participants.tsv with a column split (fit,
     standardise, calibrate, test). Without splits, people are divided 60 : 15 : 25. Scans are raw:
     brain extraction, bias correction and registration are done here, and kept in the cache.
 
