@@ -108,6 +108,14 @@ def test_contrasts_are_named_where_a_reader_begins() -> None:
     assert "CT" in front
 
 
+def test_the_pages_say_that_a_segmentation_needs_a_calibration() -> None:
+    (row,) = [line for line in FILES.splitlines() if line.startswith("| `mask.seg.dcm`")]
+    assert "Calibrated models only" in row
+    assert "Only calibrated models have a mask" in (ROOT / "docs/how-to/dicom.md").read_text(
+        encoding="utf-8"
+    )
+
+
 def test_the_readme_has_every_method() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)) == set(METHODS)
 
