@@ -21,6 +21,8 @@ def test_a_cohort_is_prepared_once_and_said_in_a_line(place, tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0].endswith("0 failed (0 were there before)")
     assert said[1] == str(out / "contact.html")
+    assert said[2].startswith(f"hale fit atlas-default --data {out} --set prep.spacing_mm=4 ")
+    assert said[2].endswith("--set prep.mode=given --set prep.normalise=none")
     assert (out / "sub-008/sub-008_T1w.nii.gz").is_file()
     assert prepare(place, out, "--split", "test", "--json") == 0
     told = json.loads(capsys.readouterr().out)
@@ -53,6 +55,7 @@ def test_a_prepared_cohort_can_be_fitted_on(place, tmp_path):
     out, model = tmp_path / "prepared", tmp_path / "model"
     assert prepare(place, out) == 0
     few = ("--set", "calibration.alpha=0.2", "--set", "prep.mode=given", "--workers", "1")
+    few = (*few, "--set", "prep.normalise=none")
     data = ("--data", str(out), "--out", str(model), "--cache", str(place.cache))
     assert run(["fit", "intensity-default", *data, *few]) == 0
     scan = out / "sub-008/sub-008_T1w.nii.gz"

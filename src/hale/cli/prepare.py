@@ -1,5 +1,7 @@
 """`hale prepare`."""
 
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -52,8 +54,8 @@ def command(
 
     OUT then holds a folder an exam (its contrasts and brain mask on the model grid, as NIfTI, and
     prepared.json), quality.tsv, contact.html to look through in a minute, the doubtful first, and
-    failed.csv with reasons. The same command goes on where it was stopped. Give OUT to
-    `hale fit --set prep.mode=given` to fit on it.
+    failed.csv with reasons. The same command goes on where it was stopped; other exams are added
+    with the same settings. The last line says how to fit on them.
 
     Examples:
       hale prepare ixi/ --out prepared/
@@ -82,7 +84,7 @@ def command(
     shelf = Shelf(
         out=out,
         settings=prep,
-        space=shelf_space(prep, entries[0]),
+        space=shelf_space(prep, next((e for e in entries if e.refusal is None), entries[0])),
         cache=Cache(cache.expanduser()),
         insist=insist,
     )
@@ -95,5 +97,12 @@ def command(
             say(f"failed {failure.id}: {failure.reason}")
         say(filled.summary)
         say(str(out / "contact.html"))
+        say(shlex.join(["hale", "fit", recipe, "--data", str(out), *_as_they_are(setting or ())]))
     if filled.failures:
         raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def _as_they_are(settings: Iterable[str]) -> list[str]:
+    """Return the options that take prepared exams for what they are: in place, and normalised."""
+    every = [*settings, "prep.mode=given", "prep.normalise=none"]
+    return [word for setting in every for word in ("--set", setting)]

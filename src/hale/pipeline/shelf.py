@@ -1,14 +1,11 @@
 """Exams prepared once and kept as NIfTI, with a table and a contact sheet of their quality."""
 
-import csv
-import io
 import json
-import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +13,28 @@ import numpy as np
 
 from hale.core.errors import Refused
 from hale.core.quality import Quality, Verdict
-from hale.core.scan import Space, Stored
+from hale.core.scan import Contrast, Space, Stored
 from hale.data.cohort import Entry
+from hale.data.names import MASK, RECORD
 from hale.io.cache import Cache, key_of
-from hale.io.nifti import write_volume
+from hale.io.nifti import file_hash, write_volume
 from hale.pipeline.fitness import quality_of
 from hale.pipeline.model import versions
 from hale.pipeline.prepare import Progress, read_entry, silent
-from hale.pipeline.verdict import distribution, judge
+from hale.pipeline.shelf_tables import PICTURE, record_of, write_tables
 from hale.pipeline.workers import Crew, Failure
 from hale.pipeline.write import new_folder, quality_json
+from hale.prep import chain, place
+from hale.prep.brain import find
 from hale.prep.chain import Prepared, prepare, space_of
 from hale.prep.settings import Mode, Preparation
-from hale.prep.template import template_on
+from hale.prep.template import template_hash, template_on
 from hale.recipe import plain
 from hale.report.canvas import Picture
-from hale.report.contact import Card, thumbnail, write_contact_sheet
+from hale.report.contact import thumbnail
 
-RECORD, PICTURE = "prepared.json", "check.webp"
-TABLE, FAILED, SHEET = "quality.tsv", "failed.csv", "contact.html"
-PEOPLE = "participants.tsv"
-FIGURES = ("brain_ml", "overlap_dice", "resemblance", "outside_share", "noise", "ghosting")
-"""Of the table; the record holds all."""
+MARK = "shelf.json"
+"""Says that a folder is for prepared exams, before there is one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,10 +48,27 @@ class Shelf:
     insist: bool = False
     """Whether exams that quality control refuses are kept, with that verdict."""
 
-    @property
-    def key(self) -> str:
+    @cached_property
+    def making(self) -> str:
+        """Return the key of how exams are prepared: settings, grid, versions of the stages."""
+        return key_of(
+            plain(self.settings),
+            [place.VERSION, find.VERSION, chain.BIAS_VERSION],
+            [self.space.grid.affine.tolist(), self.space.grid.shape],
+            self.insist,
+        )
+
+    def key(self, entry: Entry) -> str:
         """Return what decides whether an exam on the shelf is still what would be made."""
-        return key_of(plain(self.settings), self.space.grid.affine.tolist(), self.insist)
+        brain = None if entry.brain is None else file_hash(entry.brain)
+        where = self.template_for(entry.contrast)
+        template = None if where is None else template_hash(where)
+        return key_of(self.making, template, _hashes(entry), brain)
+
+    def template_for(self, contrast: Contrast) -> str | None:
+        """Return the template that a reference is registered to; None if it is not."""
+        registered = self.settings.mode is Mode.FULL
+        return self.settings.template_for(contrast) if registered else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +104,15 @@ def fill(
 ) -> Filled:
     """Prepare every exam that is not on the shelf; write tables and contact sheet.
 
-    An exam that is there, from the same files and the same settings, is not done again.
+    An exam that is there, from the same files and the same settings, is not done again. The tables
+    are of all exams on the shelf, those of earlier calls too.
 
     Raises:
-        Refused: The folder holds something else, or cannot be written.
+        Refused: The folder holds something else, exams that are not among ``entries`` and were
+            prepared with other settings, or cannot be written.
     """
-    _refuse_foreign(shelf.out)
+    _claim(shelf.out)
+    _refuse_mixture(shelf, entries)
     there = {entry.id for entry in entries if _is_there(shelf, entry)}
     todo = [entry for entry in entries if entry.id not in there]
     failures: list[Failure] = []
@@ -106,13 +123,8 @@ def fill(
             failures.append(result)
         progress("preparing", done, len(entries))
     failed = {failure.id for failure in failures}
-    records = [_record(shelf.out, entry.id) for entry in entries if entry.id not in failed]
-    try:
-        _write_tables(shelf, records, failures)
-        _write(shelf.out / PEOPLE, _people(entries), "\t")
-    except OSError as error:
-        why = f"cannot be written ({error.strerror or error})"
-        raise Refused(str(shelf.out), why, "free space; the same command goes on") from None
+    records = [record_of(shelf.out, entry.id) for entry in entries if entry.id not in failed]
+    write_tables(shelf.out, entries, records, failures)
     return Filled(records=tuple(records), failures=tuple(failures), reused=len(there))
 
 
@@ -125,7 +137,7 @@ def put(shelf: Shelf, entry: Entry) -> Failure | None:
         with new_folder(shelf.out / entry.id) as folder:
             if quality.verdict is not Verdict.REFUSE or shelf.insist:
                 _write_images(folder, entry, prepared)
-            picture = _thumbnail(shelf, prepared)
+            picture = _thumbnail(shelf, entry.contrast, prepared)
             (folder / PICTURE).write_bytes(picture.data)
             size = {"picture": [picture.width, picture.height, picture.alt]}
             record = _made(shelf, entry, prepared, quality) | size
@@ -144,14 +156,13 @@ def _write_images(folder: Path, entry: Entry, prepared: Prepared) -> None:
         name = "ce-agent_T1w" if contrast == "T1w-ce" else contrast
         write_volume(folder / f"{entry.id}_{name}.nii.gz", image, stored)
     brain = scan.brain.astype(np.uint8)
-    write_volume(folder / f"{entry.id}_desc-brain_mask.nii.gz", brain, stored)
+    write_volume(folder / f"{entry.id}{MASK}", brain, stored)
 
 
-def _thumbnail(shelf: Shelf, prepared: Prepared) -> Picture:
+def _thumbnail(shelf: Shelf, contrast: Contrast, prepared: Prepared) -> Picture:
     """Return the picture of the first contrast."""
-    registered = shelf.settings.mode is Mode.FULL
-    where = shelf.settings.template_of_reference
-    atlas = template_on(shelf.space.grid, where) if registered else None
+    where = shelf.template_for(contrast)
+    atlas = None if where is None else template_on(shelf.space.grid, where)
     return thumbnail(prepared.scan.image[0], prepared.scan.brain, atlas)
 
 
@@ -160,9 +171,9 @@ def _made(shelf: Shelf, entry: Entry, prepared: Prepared, quality: Quality) -> d
     trace = prepared.trace
     return {
         "id": entry.id,
-        "key": shelf.key,
+        "key": shelf.key(entry),
         "files": {str(contrast): path.name for contrast, path in entry.files.items()},
-        "sha256": entry.sha256,
+        "sha256": _hashes(entry),
         "quality": quality_json(quality, trace.contrasts),
         "checks": {name: None if np.isnan(x) else x for name, x in trace.checks.items()},
         "notes": list(trace.notes),
@@ -175,95 +186,41 @@ def _made(shelf: Shelf, entry: Entry, prepared: Prepared, quality: Quality) -> d
     }
 
 
-def _refuse_foreign(out: Path) -> None:
-    """Refuse a folder that holds something, but no prepared exams."""
+def _hashes(entry: Entry) -> dict[str, str]:
+    """Return the hash of each contrast's file."""
+    return dict(zip(map(str, entry.files), entry.sha256, strict=True))
+
+
+def _claim(out: Path) -> None:
+    """Take a folder for prepared exams before any is; refuse one that holds anything else."""
     if out.is_file():
         raise Refused(str(out), "is a file", "give another --out")
-    if out.is_dir() and any(out.iterdir()) and not any(out.glob(f"*/{RECORD}")):
-        why = "is not empty, and holds no prepared exams to go on with"
-        raise Refused(str(out), why, "give another --out")
+    try:
+        known = (out / MARK).is_file() or any(out.glob(f"*/{RECORD}"))
+        if out.is_dir() and any(out.iterdir()) and not known:
+            why = "is not empty, and holds no prepared exams to go on with"
+            raise Refused(str(out), why, "give another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        (out / MARK).write_text(json.dumps(versions(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        why = f"cannot be written ({error.strerror or error})"
+        raise Refused(str(out), why, "give another --out") from None
 
 
-def _people(entries: Sequence[Entry]) -> list[list[str]]:
-    """Return the table of people, so that the shelf is a cohort with the same splits."""
-    rows = {e.person: [e.person, _age(e.age), str(e.split or "n/a")] for e in entries}
-    return [["participant_id", "age", "split"], *rows.values()]
-
-
-def _age(age: float | None) -> str:
-    return "n/a" if age is None else f"{age:g}"
+def _refuse_mixture(shelf: Shelf, entries: Sequence[Entry]) -> None:
+    """Refuse a shelf whose other exams would stay as other settings made them."""
+    now, settings = {entry.id for entry in entries}, json.loads(json.dumps(plain(shelf.settings)))
+    for path in sorted(shelf.out.glob(f"*/{RECORD}")):
+        name = path.parent.name
+        if name not in now and record_of(shelf.out, name)["prep"] != settings:
+            why = f"holds {name}, which is not among these exams and has other settings"
+            raise Refused(str(shelf.out), why, "give another --out, or remove that exam's folder")
 
 
 def _is_there(shelf: Shelf, entry: Entry) -> bool:
     """Say whether the shelf holds this exam, prepared like this."""
     try:
-        record = _record(shelf.out, entry.id)
-        return bool(record["key"] == shelf.key and record["sha256"] == entry.sha256)
-    except (OSError, ValueError, KeyError):
+        record = record_of(shelf.out, entry.id)
+        return entry.refusal is None and bool(record["key"] == shelf.key(entry))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _record(out: Path, name: str) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((out / name / RECORD).read_text(encoding="utf-8"))
-    return record
-
-
-def _write_tables(
-    shelf: Shelf, records: Sequence[dict[str, Any]], failures: Sequence[Failure]
-) -> None:
-    """Write the table of quality, the reasons of what failed, and the contact sheet."""
-    shelf.out.mkdir(parents=True, exist_ok=True)
-    cohort = distribution([_checks(record) for record in records])
-    outside = {r["id"]: judge(_checks(r), cohort).out_of_domain for r in records}
-    head = ["id", "verdict", *FIGURES, "contrasts", "seconds", "reasons", "unlike_the_cohort"]
-    rows = [
-        [
-            record["id"],
-            record["quality"]["verdict"],
-            *(_figure(record["checks"].get(name)) for name in FIGURES),
-            " ".join(f"{c['claimed']}:{c['recognised']}" for c in record["quality"]["contrasts"]),
-            f"{sum(record['seconds'].values()):.1f}",
-            "; ".join(finding["what"] for finding in record["quality"]["findings"]),
-            "; ".join(outside[record["id"]]),
-        ]
-        for record in records
-    ]
-    _write(shelf.out / TABLE, [head, *rows], "\t")
-    _write(shelf.out / FAILED, [["id", "reason"], *([f.id, f.reason] for f in failures)], ",")
-    cards = [_card(shelf.out, record, outside[record["id"]]) for record in records]
-    cards += [Card(id=f.id, verdict="failed", reasons=(f.reason,)) for f in failures]
-    write_contact_sheet(cards, shelf.out.resolve().name, shelf.out / SHEET)
-
-
-def _card(out: Path, record: dict[str, Any], unlike: Sequence[str]) -> Card:
-    """Return an exam as the contact sheet shows it."""
-    width, height, alt = record["picture"]
-    data = (out / record["id"] / PICTURE).read_bytes()
-    brain, overlap = (record["checks"].get(name) for name in ("brain_ml", "overlap_dice"))
-    figures = [f"brain {brain:.0f} ml"] if brain else []
-    figures += [f"overlap {overlap:.3f}"] if overlap else []
-    reasons = [finding["what"] for finding in record["quality"]["findings"]]
-    return Card(
-        id=record["id"],
-        verdict=record["quality"]["verdict"],
-        reasons=(*reasons, *(f"Unlike the cohort: {text}" for text in unlike)),
-        figures=", ".join(figures),
-        picture=Picture(data=data, width=width, height=height, alt=alt),
-    )
-
-
-def _checks(record: dict[str, Any]) -> dict[str, float]:
-    return {name: math.nan if x is None else x for name, x in record["checks"].items()}
-
-
-def _figure(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
-
-
-def _write(path: Path, rows: Sequence[Sequence[Any]], delimiter: str) -> None:
-    """Write a table whole or not at all."""
-    text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text.getvalue(), encoding="utf-8")
-    part.replace(path)
