@@ -51,7 +51,7 @@ def model(healthy, held_out) -> Model:
         norm=normative(maps, space.grid, settings),
         grid=space.grid,
         settings=settings,
-        domain={"spacing_mm": {"low": [2.0] * 3, "high": [2.0] * 3}, "brain": ["extracted already"]},
+        domain={"spacing_mm": {"low": [2.0] * 3, "high": [2.0] * 3}, "brain": ["found by hale"]},
     )
     return Model(
         recipe=recipe,

@@ -44,7 +44,8 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
     if recipe.prep.mode is Mode.NATIVE:
         why = "leaves each scan on its own grid: there is nothing in common to learn"
         raise Refused("prep.mode = 'native'", why, "use 'full' or 'given'")
-    first = read_entry(entries[0]) if recipe.prep.mode is Mode.GIVEN else None
+    readable = next((entry for entry in entries if entry.refusal is None), entries[0])
+    first = read_entry(readable) if recipe.prep.mode is Mode.GIVEN else None
     workshop = options.workshop(recipe.prep, space_of(recipe.prep, first))
     _refuse_small_cohort(recipe, entries)
     if options.anew and options.resume is None:
