@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/hale demo --out demo --overwrite
 
 test: check
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 check: .venv/installed docs
 	$(BIN)/ruff check .
