@@ -35,7 +35,7 @@ def test_returns_the_size_that_it_was_given(plane):
 
 
 def test_drops_nothing_when_it_is_evaluated():
-    net = AutoEncoder(1, (16, 16), latent=4, width=4, dropout=0.5).eval()
+    net = AutoEncoder(1, (16, 16), latent=64, width=4, dropout=0.5).eval()
     x = torch.rand(2, 1, 16, 16)
     with torch.no_grad():
         assert torch.equal(net(x), net(x))

@@ -12,6 +12,7 @@ from hale.core.method import Device, Precision
 from hale.core.scan import Contrast
 
 if TYPE_CHECKING:
+    from hale.data.folder import Reading
     from hale.pipeline.workers import Crew
 
 RESUME = "--resume"
@@ -76,6 +77,15 @@ def with_optional_values(arguments: Sequence[str]) -> list[str]:
 def warn(sentence: str) -> None:
     """Print a warning on standard error."""
     typer.echo(f"warning: {sentence}", err=True)
+
+
+def reading_of(
+    entities: Sequence[str] | None, fold: int | None, published: bool, strict: bool = False
+) -> "Reading":
+    """Return how a data set's folder is read, from the options that every command shares."""
+    from hale.data.folder import Reading
+
+    return Reading(entities=entities or (), fold=fold, published=published, strict=strict)
 
 
 def chosen_series(options: Iterable[str] | None) -> dict[Contrast, str]:

@@ -20,6 +20,7 @@ from hale.cli.arguments import (
     StrictOption,
     WorkersOption,
     crew_of,
+    reading_of,
     refuse_full_folder,
     warn,
 )
@@ -58,7 +59,6 @@ def command(
       hale calibrate models/atlas-t1 --data our-controls/ --out models/atlas-t1-here
     """
     from hale.calibration import usable_alpha
-    from hale.data.folder import Reading
     from hale.io.cache import Cache
     from hale.pipeline.calibrate import recalibrate
     from hale.pipeline.job import Options
@@ -75,12 +75,7 @@ def command(
             cache=Cache(cache.expanduser()),
             progress=bars,
             tell=warn,
-            reading=Reading(
-                entities=entity or (),
-                fold=fold,
-                published=published_lists,
-                strict=strict_splits,
-            ),
+            reading=reading_of(entity, fold, published_lists, strict_splits),
         )
         result = recalibrate(loaded, data, out, options)
     if json:

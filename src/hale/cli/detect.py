@@ -22,6 +22,7 @@ from hale.cli.arguments import (
     WorkersOption,
     chosen_series,
     crew_of,
+    reading_of,
     refuse_full_folder,
     refuse_to_replace,
     warn,
@@ -127,7 +128,6 @@ def command(
 
       hale detect patients/ --model models/atlas --out results/
     """
-    from hale.data.folder import Reading
     from hale.io.cache import Cache
     from hale.pipeline.cohort import Job
     from hale.pipeline.exams import Asked, entries_of
@@ -138,7 +138,7 @@ def command(
         named={c: path for c, path in zip(Contrast, files, strict=True) if path is not None},
         contrast=contrast,
         series=chosen_series(series),
-        reading=Reading(entities=entity or (), fold=fold, published=published_lists),
+        reading=reading_of(entity, fold, published_lists),
         split=split,
         insist=insist,
         tell=warn,
@@ -245,4 +245,5 @@ def _flagged(rows: "list[dict[str, Any]]") -> str:
 def _verdict(flagged: bool | None, lesions: int) -> str:
     if flagged is None:
         return UNCALIBRATED
-    return f"flagged: {lesions} lesions" if flagged else "not flagged"
+    found = "1 lesion" if lesions == 1 else f"{lesions} lesions"
+    return f"flagged: {found}" if flagged else "not flagged"

@@ -21,6 +21,7 @@ from hale.cli.arguments import (
     StrictOption,
     WorkersOption,
     crew_of,
+    reading_of,
     refuse_full_folder,
     warn,
 )
@@ -74,7 +75,6 @@ def command(
 
       hale fit dae-default --data ixi/ --out models/dae --budget 60 --resume
     """
-    from hale.data.folder import Reading
     from hale.io.cache import Cache
     from hale.io.model import is_model
     from hale.pipeline.fit import fit
@@ -97,12 +97,7 @@ def command(
             cache=Cache(cache.expanduser()),
             progress=bars,
             tell=warn,
-            reading=Reading(
-                entities=entity or (),
-                fold=fold,
-                published=published_lists,
-                strict=strict_splits,
-            ),
+            reading=reading_of(entity, fold, published_lists, strict_splits),
         )
         model = fit(chosen, data, out, options)
     if json:

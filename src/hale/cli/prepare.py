@@ -19,6 +19,7 @@ from hale.cli.arguments import (
     StrictOption,
     WorkersOption,
     crew_of,
+    reading_of,
     refuse_to_replace,
     warn,
 )
@@ -63,15 +64,13 @@ def command(
       hale prepare DATA_DIR/ --recipe prep-behrendt --set prep.template=sri24_t1.nii --out prepared/
     """
     from hale.data.cohort import of_split, refuse_repeated_ids
-    from hale.data.folder import Reading, read_folder
+    from hale.data.folder import read_folder
     from hale.io.cache import Cache
     from hale.pipeline.shelf import Shelf, fill, shelf_space
     from hale.recipe import bundled_or_path, read_recipe
 
     prep = read_recipe(bundled_or_path(recipe), setting or ()).prep
-    reading = Reading(
-        entities=entity or (), fold=fold, published=published_lists, strict=strict_splits
-    )
+    reading = reading_of(entity, fold, published_lists, strict_splits)
     entries, warnings = read_folder(data, prep.slots, reading)
     for sentence in warnings:
         warn(sentence)
