@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from hale.core.method import Precision, Training
-from hale.methods.ae import AE, held_out_loss
+from hale.methods.ae import AE, mean_l1
 from hale.nets.autoencoder import AutoEncoder
+from hale.train.learn import held_out_loss
 from hale.train.run import FabricRun
 from hale.train.slices import axial
 
@@ -25,9 +26,9 @@ def test_keeps_the_weights_that_did_best_on_the_held_out(healthy, held_out):
     training = Training(space=healthy[0].space, healthy=healthy, held_out=held_out)
     good = TINY.fit(training, run())
     fixed = axial(held_out)
-    kept = held_out_loss(good.net, fixed, device="cpu")
+    kept = held_out_loss(good.net, fixed, mean_l1, device="cpu")
     last = TINY.fit(Training(space=healthy[0].space, healthy=healthy), run())
-    assert kept <= held_out_loss(last.net, fixed, device="cpu")
+    assert kept <= held_out_loss(last.net, fixed, mean_l1, device="cpu")
 
 
 def test_held_out_loss_weighs_every_slice_the_same(held_out):
@@ -35,7 +36,9 @@ def test_held_out_loss_weighs_every_slice_the_same(held_out):
     slices = axial(held_out)
     with torch.no_grad():
         expected = (net(slices.x) - slices.x).abs().mean()
-    assert held_out_loss(net, slices, device="cpu") == pytest.approx(float(expected), rel=1e-5)
+    assert held_out_loss(net, slices, mean_l1, device="cpu") == pytest.approx(
+        float(expected), rel=1e-5
+    )
 
 
 def test_two_golden_numbers(healthy, held_out, ill):

@@ -161,6 +161,20 @@ class Placed(Protocol):
 
 
 @runtime_checkable
+class Seeded(Protocol):
+    """Optional: a detector that draws, or learns from the scan itself, while it scores.
+
+    It is a frozen dataclass; ``dataclasses.replace(detector, seed=...)`` gives the same detector
+    with other draws. Whatever it draws derives from (seed, ``scan.content``) alone.
+    """
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of the run; the recipe's, once a pipeline has placed the detector."""
+        ...
+
+
+@runtime_checkable
 class Method(Protocol):
     """Hyper-parameters, and how to learn with them. Implement it as a frozen dataclass."""
 

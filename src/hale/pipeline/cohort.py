@@ -70,7 +70,7 @@ class Job:
     def model(self, raw: RawScan | None = None) -> Model:
         """Return the fitted model, or with a single-scan method that of ``raw``."""
         if self.recipe is not None and raw is not None:
-            return single_scan_model(self.recipe, raw)
+            return single_scan_model(self.recipe, raw, device=self.device, precision=self.precision)
         if self.model_folder is None:
             raise Refused("--model", "is missing", "give --model FOLDER or --method NAME")
         return _model(self.model_folder, self.sha256, self.device, self.precision)

@@ -133,10 +133,10 @@ def _learnt(
     told: dict[str, Any] = {}
     if run.steps_done:
         told = {"steps_done": run.steps_done, "finished": run.finished}
-    if not isinstance(detector, Placed):
-        return detector, {"device": "cpu", "precision": Precision.FULL}, told
-    place = {"device": run.device.split(":")[0], "precision": run.precision}
-    return placed(detector, run.device, run.precision), place, told
+    place = {"device": "cpu", "precision": Precision.FULL}
+    if isinstance(detector, Placed):
+        place = {"device": run.device.split(":")[0], "precision": run.precision}
+    return placed(detector, run.device, run.precision, seed=recipe.seed), place, told
 
 
 def _granted(

@@ -17,7 +17,7 @@ from hale.calibration import Calibration, from_arrays
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import Detector, Placed, Precision
+from hale.core.method import Detector, Placed, Precision, Seeded
 from hale.core.scan import Contrast, Scan, Space
 from hale.io.model import ModelFiles, read_model, write_model
 from hale.pipeline.card import card
@@ -117,7 +117,7 @@ def load_model(
     return Model(
         recipe=recipe,
         space=space,
-        detector=placed(detector, device, wanted),
+        detector=placed(detector, device, wanted, seed=recipe.seed),
         calibration=calibration,
         provenance=files.provenance,
         sha256=sha256,
@@ -138,11 +138,14 @@ def _refuse_other_template(recipe: Recipe, provenance: Mapping[str, Any]) -> Non
         raise Refused(where, why, "put that file there, or fit the model again")
 
 
-def placed(detector: Detector, device: str, precision: Precision) -> Detector:
-    """Return the detector on ``device`` in ``precision``, if it has arithmetic to place."""
-    if not isinstance(detector, Placed):
+def placed(detector: Detector, device: str, precision: Precision, *, seed: int) -> Detector:
+    """Return the detector on ``device`` in ``precision``, with ``seed``, as far as it has them."""
+    known: dict[str, Any] = {"seed": seed} if isinstance(detector, Seeded) else {}
+    if isinstance(detector, Placed):
+        known |= {"device": device, "precision": precision}
+    if not known:
         return detector
-    moved: Detector = replace(detector, device=device, precision=precision)  # type: ignore[type-var]
+    moved: Detector = replace(detector, **known)  # type: ignore[type-var]
     return moved
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from hale.core.errors import Refused
-from hale.core.method import Supervision
+from hale.core.method import Placed, Precision, Supervision
 from hale.core.scan import Contrast, RawScan
 from hale.io.cache import key_of
 from hale.methods import METHODS
-from hale.pipeline.model import Model, versions
+from hale.pipeline.model import Model, placed, versions
 from hale.prep.chain import space_of
 from hale.prep.settings import Mode, Normalisation
 from hale.prep.template import template_hash
@@ -49,13 +49,21 @@ def single_scan_recipe(method: str, contrast: Contrast | None, overrides: Sequen
     return recipe
 
 
-def single_scan_model(recipe: Recipe, raw: RawScan) -> Model:
+def single_scan_model(
+    recipe: Recipe, raw: RawScan, *, device: str = "cpu", precision: Precision = Precision.AUTO
+) -> Model:
     """Return a model for one scan, uncalibrated."""
     space = space_of(recipe.prep, raw)
+    detector = recipe.method.restore({}, space)
+    if isinstance(detector, Placed):
+        from hale.train.device import resolve_device, resolve_precision
+
+        device = resolve_device(device)
+        precision = resolve_precision(precision, device)
     return Model(
         recipe=recipe,
         space=space,
-        detector=recipe.method.restore({}, space),
+        detector=placed(detector, device, precision, seed=recipe.seed),
         calibration=None,
         provenance=versions(),
         sha256=recipe_hash(recipe),
