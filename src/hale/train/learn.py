@@ -1,7 +1,7 @@
 """The loop that slice-wise networks share: descend, look at held-out slices, keep the best."""
 
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Gt
@@ -14,6 +14,7 @@ from hale.train.best import Best
 from hale.train.slices import BATCH, Slices, axial, evenly
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What a network is to make small on a batch of slices, which lie on its device."""
 
