@@ -14,8 +14,16 @@ GRID = Grid(shape=(4, 4, 4), affine=np.eye(4))
 GOOD = {"overlap_dice": 0.96, "resemblance": 0.6, "brain_ml": 1400.0}
 
 
-def trace(recognised: Contrast | None = Contrast.T1W, *, agrees: bool = True, **checks) -> Trace:
-    seen = ContrastSeen(claimed=Contrast.T1W, recognised=recognised, agrees=agrees, why="because")
+def trace(
+    recognised: Contrast | None = Contrast.T1W, *, agrees=True, is_clear=True, **checks
+) -> Trace:
+    seen = ContrastSeen(
+        claimed=Contrast.T1W,
+        recognised=recognised,
+        agrees=agrees,
+        why="because",
+        is_clear=is_clear,
+    )
     return Trace(
         native=GRID,
         model=GRID,
@@ -43,6 +51,12 @@ def test_another_contrast_than_it_is_called_is_refused_first():
     assert quality.findings[1].verdict is Verdict.WARN
     with pytest.raises(Refused, match=r"exam: called T1w, looks like FLAIR .*--insist"):
         refuse_unfit("exam", quality)
+
+
+def test_a_doubtful_look_warns_of_another_contrast():
+    quality = quality_of(trace(Contrast.FLAIR, agrees=False, is_clear=False))
+    assert quality.verdict is Verdict.WARN
+    refuse_unfit("exam", quality)
 
 
 def test_a_warning_does_not_stop_an_exam():

@@ -10,7 +10,7 @@ from hale.core.grid import Grid, resample
 from hale.core.scan import Contrast
 from hale.io.nifti import read_volume
 from hale.io.template import mni152, mni152_tissues
-from hale.prep.contrast import agrees, margins, recognise
+from hale.prep.contrast import agrees, is_clear, margins, recognise
 
 GRID = Grid(
     shape=(96, 96, 80),
@@ -176,3 +176,13 @@ def test_real_slices_of_flair(shared_data):
         answers.append(recognise(volume.values, volume.values != 0, volume.grid).contrast)
     assert set(answers) <= {FLAIR, None}
     assert answers.count(FLAIR) >= 0.7 * len(files)
+
+
+@pytest.mark.parametrize("subject", ["sub-0112", "sub-0123", "sub-0538", "sub-1345"])
+def test_a_flair_slice_that_passes_for_a_t1w_does_so_in_doubt(subject, shared_data):
+    slice_ = read_volume(
+        shared_data / "soop" / subject / "anat" / f"{subject}_space-MNI_FLAIR.nii.gz"
+    ).volume
+    found = recognise(slice_.values, slice_.values > 0, slice_.grid)
+    assert not agrees(found, FLAIR)
+    assert not is_clear(found)

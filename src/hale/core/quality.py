@@ -46,6 +46,8 @@ class ContrastSeen:
     """Whether nothing speaks against the claim."""
     why: str
     """One clause."""
+    is_clear: bool = True
+    """Whether what it looks like is beyond doubt: only then it overrules the claim."""
 
 
 @dataclass(frozen=True, kw_only=True)

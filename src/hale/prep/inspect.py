@@ -12,7 +12,7 @@ from hale.core.scan import Contrast, RawScan
 from hale.core.types import Affine, Map, Mask
 from hale.io.template import mni152
 from hale.prep.artefacts import artefacts
-from hale.prep.contrast import agrees, recognise
+from hale.prep.contrast import agrees, is_clear, recognise
 from hale.prep.log import Log
 from hale.prep.measures import CORE_MM, Registered, contrast_measures, measures
 from hale.prep.place import Placed
@@ -118,6 +118,7 @@ def _seen(contrast: Contrast, image: Map, inside: Mask, grid: Grid) -> ContrastS
         recognised=found.contrast,
         agrees=agrees(found, contrast),
         why=found.reason,
+        is_clear=is_clear(found),
     )
 
 
