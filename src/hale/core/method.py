@@ -72,12 +72,20 @@ class Step(Protocol):
     Each process of a parallel run has its own.
     """
 
-    def draw(self, count: int, *, size: int) -> Any:
-        """Return this process's share of ``size`` indices below ``count``, drawn at random."""
+    def draw(self, count: int, *, size: int, of: int | None = None) -> Any:
+        """Return this process's share of ``size`` indices below ``count``, drawn at random.
+
+        ``of`` is the number of an earlier step whose first draw is to be repeated.
+        """
         ...
 
-    def descend(self, loss: Any) -> None:
-        """Backpropagate ``loss``, clip the gradient, step the optimiser, log the loss."""
+    def descend(
+        self, loss: Any, optimiser: Any = None, *, clip: bool = True, name: str = "loss"
+    ) -> None:
+        """Backpropagate ``loss``, clip the gradient, step the optimiser, log the loss as ``name``.
+
+        ``optimiser`` is one that `Run.setup` returned; a run with a single one needs no telling.
+        """
         ...
 
 
@@ -92,6 +100,10 @@ class Run(Protocol):
         for step in run.steps(20_000, net=net, adam=adam):
             x = slices[step.draw(len(slices), size=32)]
             step.descend(loss(net(x), x))
+
+    Several networks are set up one by one, each with its optimiser, and checkpointed together;
+    a step descends one of them: ``step.descend(loss, adam)``. While one learns, call the others
+    bare, as they were before `setup`: the wrapper is for the one whose gradient is wanted.
     """
 
     device: str
@@ -102,7 +114,10 @@ class Run(Protocol):
     folder: Path | None
 
     def setup(self, net: Any, optimiser: Any) -> tuple[Any, Any]:
-        """Return both placed on the device, wrapped for precision and data parallelism."""
+        """Return both placed on the device, wrapped for precision and data parallelism.
+
+        Call it once for each network, before `steps`.
+        """
         ...
 
     def steps(self, total: int, **state: Any) -> Iterator[Step]:

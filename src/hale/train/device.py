@@ -30,3 +30,9 @@ def computes_in_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Say whether the processor multiplies bfloat16 (Linux only; elsewhere no)."""
     flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def arithmetic(device: str, precision: Precision) -> torch.autocast:
+    """Return the context in which networks on ``device`` compute in ``precision``."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision is Precision.BF16)

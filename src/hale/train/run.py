@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +82,16 @@ class FabricRun:
         if self.devices * self.nodes > 1:
             self._fabric.launch()
         self.device = str(self._fabric.device)
-        self._net: Any = None
-        self._optimiser: Any = None
+        self._nets: dict[Any, Any] = {}
         self._number = 0
         self._seconds = 0.0
 
     def setup(self, net: nn.Module, optimiser: Optimizer) -> tuple[Any, Any]:
         """Return both placed on the device, wrapped for precision and data parallelism."""
         net = to_channels_last(net, self._fabric.device)
-        self._net, self._optimiser = self._fabric.setup(net, optimiser)
-        return self._net, self._optimiser
+        wrapped, taught = self._fabric.setup(net, optimiser)
+        self._nets[taught] = wrapped
+        return wrapped, taught
 
     def steps(self, total: int, **state: Any) -> Iterator["FabricStep"]:
         """Yield the steps still to do; ``state`` (things with a ``state_dict``) is checkpointed."""
@@ -117,21 +118,26 @@ class FabricRun:
         if saved_number < self.steps_done:
             self._save(state)
 
-    def descend(self, loss: Float[Tensor, ""]) -> None:
+    def descend(self, loss: Float[Tensor, ""], optimiser: Any = None, *, clip: bool = True) -> None:
         """Backpropagate, clip the gradient, step the optimiser; for the step in progress.
 
         Raises:
             Refused: The gradient is not finite.
         """
-        self._optimiser.zero_grad()
+        if optimiser is None:
+            (optimiser,) = self._nets
+        optimiser.zero_grad()
         self._fabric.backward(loss)
         norm = self._fabric.clip_gradients(
-            self._net, self._optimiser, max_norm=self.clip_norm, error_if_nonfinite=False
+            self._nets[optimiser],
+            optimiser,
+            max_norm=self.clip_norm if clip else inf,
+            error_if_nonfinite=False,
         )
         if norm is not None and not torch.isfinite(norm):
             why = f"the gradient is not finite (loss {float(loss.detach()):.3g})"
             raise Refused(f"step {self._number}", why, "lower method.lr, or fit in precision 32")
-        self._optimiser.step()
+        optimiser.step()
 
     def log(self, **figures: float) -> None:
         """Record figures of the current step in ``log.jsonl``."""
@@ -190,8 +196,8 @@ class FabricRun:
             self._seconds = saved["run"]["seconds"]
             for name, thing in state.items():
                 thing.load_state_dict(saved["state"][name])
-            if self._optimiser is not None:
-                lay_out_like_parameters(self._optimiser)
+            for optimiser in self._nets:
+                lay_out_like_parameters(optimiser)
 
 
 @dataclass(eq=False)
@@ -206,20 +212,37 @@ class FabricStep:
 
     def __post_init__(self) -> None:
         """Seed the generators: one per process, and one that draws the same in all."""
-        seed, number, rank = self.run.seed, self.number, self.run.rank
-        self.generator = torch.Generator().manual_seed(mixed(seed, number, rank, 1))
-        self._shared = torch.Generator().manual_seed(mixed(seed, number, 0, 2))
+        rank = self.run.rank
+        self.generator = torch.Generator().manual_seed(mixed(self.run.seed, self.number, rank, 1))
+        self._shared = self._shared_of(self.number)
 
-    def draw(self, count: int, *, size: int) -> Int[Tensor, " n"]:
-        """Return this process's share of ``size`` indices below ``count``, drawn at random."""
-        indices = torch.randint(count, (size,), generator=self._shared)
+    def draw(self, count: int, *, size: int, of: int | None = None) -> Int[Tensor, " n"]:
+        """Return this process's share of ``size`` indices below ``count``, drawn at random.
+
+        ``of`` is the number of an earlier step whose first draw is to be repeated.
+        """
+        generator = self._shared if of is None else self._shared_of(of)
+        indices = torch.randint(count, (size,), generator=generator)
         return indices[self.run.rank :: self.run.processes]
 
-    def descend(self, loss: Float[Tensor, ""]) -> None:
-        """Backpropagate ``loss``, clip the gradient, step the optimiser, log the loss."""
-        self.run.descend(loss)
+    def descend(
+        self,
+        loss: Float[Tensor, ""],
+        optimiser: Any = None,
+        *,
+        clip: bool = True,
+        name: str = "loss",
+    ) -> None:
+        """Backpropagate ``loss``, clip the gradient, step the optimiser, log the loss as ``name``.
+
+        ``optimiser`` is one that `FabricRun.setup` returned; a single one needs no telling.
+        """
+        self.run.descend(loss, optimiser, clip=clip)
         if self.is_logged:
-            self.run.log(loss=float(loss.detach()))
+            self.run.log(**{name: float(loss.detach())})
+
+    def _shared_of(self, number: int) -> torch.Generator:
+        return torch.Generator().manual_seed(mixed(self.run.seed, number, 0, 2))
 
 
 def mixed(*numbers: int) -> int:

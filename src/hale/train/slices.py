@@ -12,6 +12,7 @@ from hale.core.errors import Refused
 from hale.core.method import Precision
 from hale.core.scan import Scan
 from hale.core.types import Image
+from hale.train.device import arithmetic
 
 BATCH = 8
 """Slices that a network restores at once: on a CPU larger ones are no faster, only larger."""
@@ -72,11 +73,7 @@ def restored(net: nn.Module, scan: Scan, *, device: str, precision: Precision) -
     image = np.zeros_like(scan.image)
     levels = _levels(scan)
     slices = axial([scan])  # on the CPU; one batch at a time is moved
-    kind = torch.device(device).type
-    with (
-        torch.inference_mode(),
-        torch.autocast(kind, dtype=torch.bfloat16, enabled=precision is Precision.BF16),
-    ):
+    with torch.inference_mode(), arithmetic(device, precision):
         for which in torch.arange(len(levels)).split(BATCH):
             x_hat = net(slices[which].to(device).x)
             image[..., levels[which]] = x_hat.float().cpu().permute(1, 2, 3, 0).numpy()
