@@ -30,6 +30,7 @@ from hale.train.run import FabricRun
 TINY: dict[str, dict[str, Any]] = {
     "ae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "validate_every": 20},
     "dae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
+    "fanogan": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 140},
 }
 """Hyper-parameters that make a method fit in a second; {} for one that does anyway."""
 

@@ -14,6 +14,8 @@ METHODS: Final[dict[str, str]] = {
     "asymmetry": "hale.methods.asymmetry:Asymmetry",
     "atlas": "hale.methods.atlas:Atlas",
     "dae": "hale.methods.dae:DAE",
+    "fanogan": "hale.methods.fanogan:FAnoGAN",
+    "ifl": "hale.methods.ifl:IFL",
     "intensity": "hale.methods.intensity:Intensity",
 }
 

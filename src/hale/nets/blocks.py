@@ -6,6 +6,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+SLOPE = 0.3
+"""Of LeakyReLU below 0: the default of Keras, which the networks of Baur et al. 2021 use."""
+
+
+def halving(come: int, go: int, norm: nn.Module) -> nn.Sequential:
+    """Return a 5x5 convolution of stride 2, ``norm`` and LeakyReLU.
+
+    Reference: the unified network of Baur et al. 2021, DOI 10.1016/j.media.2020.101952.
+    """
+    conv = nn.Conv2d(come, go, 5, stride=2, padding=2)
+    return nn.Sequential(conv, norm, nn.LeakyReLU(SLOPE))
+
+
+def doubling(come: int, go: int, norm: nn.Module) -> nn.Sequential:
+    """Return a transposed 5x5 convolution of stride 2, ``norm`` and LeakyReLU: undoes `halving`."""
+    conv = nn.ConvTranspose2d(come, go, 5, stride=2, padding=2, output_padding=1)
+    return nn.Sequential(conv, norm, nn.LeakyReLU(SLOPE))
+
 
 def padded(x: Float[Tensor, "b c i j"], multiple: int) -> Float[Tensor, "b c _ _"]:
     """Return ``x`` with zeros after its last rows and columns, up to a multiple in both.
