@@ -31,6 +31,11 @@ TINY: dict[str, dict[str, Any]] = {
     "ae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "validate_every": 20},
     "dae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "fanogan": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 140},
+    "ifl": {
+        **{"code": 8, "width": 48, "frequencies": 4, "dropout": 0.0, "lr": 1e-2, "epochs": 60},
+        **{"halve_every": 20, "volumes": 2, "points": 512, "fit_iterations": [20]},
+        **{"fit_points": [512], "fixed_points": 512, "mean_mm": 2.0, "minimum_mm": 2.0},
+    },
 }
 """Hyper-parameters that make a method fit in a second; {} for one that does anyway."""
 
