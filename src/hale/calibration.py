@@ -20,7 +20,7 @@ from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.types import Labels, Map, Mask
-from hale.post.smooth import smoothed
+from hale.post.normative import mean_and_spread
 
 STEP = 1 / 128
 """Width of a bin of the table of healthy z: p is exact for z rounded down to it."""
@@ -165,22 +165,14 @@ def normative(maps: Sequence[AnomalyMap], grid: Grid, settings: Calibrating) -> 
         grid: Of the maps.
         settings: Width of the smoothing, floor of the spread.
     """
-    count = np.sum([m.brain for m in maps], axis=0, dtype=np.float32)
-    seen: Mask = np.greater(count, 0)
-    total = np.sum([m.values for m in maps], axis=0, dtype=np.float64)
-    mean = np.divide(total, count, out=np.zeros_like(total), where=seen)
-    squares = np.sum([m.brain * (m.values - mean) ** 2 for m in maps], axis=0)
-    often: Mask = np.greater(count, 1)
-    variance = np.divide(squares, count - 1, out=np.zeros_like(squares), where=often)
-    mean = smoothed(mean.astype(np.float32), seen, grid, fwhm_mm=settings.smooth_mm)
-    variance = smoothed(variance.astype(np.float32), often, grid, fwhm_mm=settings.smooth_mm)
-    spread = np.sqrt(variance)
-    typical = float(np.median(spread[often])) if often.any() else 0.0
-    lowest = max(settings.floor * typical, 1e-6)
-    return Norm(
-        mean=np.where(seen, mean, np.median(mean[seen])).astype(np.float32),
-        spread=np.where(often, spread, typical).clip(lowest).astype(np.float32),
+    mean, spread = mean_and_spread(
+        [m.values for m in maps],
+        [m.brain for m in maps],
+        grid,
+        smooth_mm=settings.smooth_mm,
+        floor=settings.floor,
     )
+    return Norm(mean=mean, spread=spread)
 
 
 def components(z: Map, brain: Mask, grid: Grid, *, z0: float) -> tuple[Labels, list[float]]:

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_type_hints
 
 from annotated_types import Ge, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
@@ -15,7 +15,8 @@ from hale.calibration import Calibrating
 from hale.core.errors import Refused
 from hale.core.method import Method
 from hale.methods import METHODS, find
-from hale.post.settings import PostProcessing
+from hale.post.score import refuse_score
+from hale.post.settings import PostProcessing, Score
 from hale.prep.settings import Preparation
 
 
@@ -41,6 +42,12 @@ class Recipe:
     post: PostProcessing = field(default_factory=PostProcessing)
     calibration: Calibrating = field(default_factory=Calibrating)
     seed: int = 0
+
+    @property
+    def title(self) -> str:
+        """Return what results call the method: with the score in place of its own, ``vae+mhd``."""
+        own = self.post.score is Score.OWN
+        return self.method_name if own else f"{self.method_name}+{self.post.score}"
 
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out, as plain TOML types."""
@@ -116,8 +123,11 @@ def _built(table: Mapping[str, Any], where: str) -> Recipe:
     sections = {
         key: _checked(cls, table.get(key, {}), f"{where}: [{key}]") for key, cls in SECTIONS.items()
     }
+    method = _checked(find(name), settings, f"{where}: [method]")
+    detector = get_type_hints(type(method).restore)["return"]
+    refuse_score(sections["post"].score, detector, name)
     return Recipe(
-        method=_checked(find(name), settings, f"{where}: [method]"),
+        method=method,
         method_name=name,
         seed=_checked(SEED, table.get("seed", 0), f"{where}: seed"),
         **sections,

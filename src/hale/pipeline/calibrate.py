@@ -14,6 +14,7 @@ from hale.calibration import (
 )
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
+from hale.core.method import Reconstructs
 from hale.core.scan import Slots, Split
 from hale.core.trace import Trace
 from hale.data.cohort import (
@@ -29,6 +30,8 @@ from hale.pipeline.job import Options
 from hale.pipeline.model import Model, runs_in, save_model, score, versions
 from hale.pipeline.prepare import Workshop, read_entry
 from hale.pipeline.verdict import distribution
+from hale.post.normative import normative_residual
+from hale.post.settings import Score
 from hale.prep.chain import Prepared
 
 SITE_SHARES = {Split.STANDARDISE: 0.4, Split.CALIBRATE: 0.6}
@@ -51,6 +54,8 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         failures[split] = {f.id: f.reason for f in failed}
         by_id = {p.scan.id: p for p in prepared}
         kept[split] = [entry for entry in chosen if entry.id in by_id]
+        if split is Split.STANDARDISE:
+            model = _with_residual(model, [by_id[e.id] for e in kept[split]], workshop)
         maps[split] = _scored(model, [by_id[e.id] for e in kept[split]], workshop, split)
         traces += [by_id[entry.id].trace for entry in kept[split]]
         if split is Split.CALIBRATE:
@@ -152,6 +157,26 @@ def _refuse_seen(model: Model, data: Path, entries: Sequence[Entry]) -> None:
     if known:
         why = f"the model was fitted on {len(known)} of its scans ({known[0]}, ...)"
         raise Refused(str(data), why, "give healthy scans that it has not seen")
+
+
+def _with_residual(model: Model, prepared: Sequence[Prepared], workshop: Workshop) -> Model:
+    """Return the model with what healthy scans leave over, if its score needs that."""
+    detector, settings = model.detector, model.recipe.calibration
+    if model.recipe.post.score is not Score.NORMATIVE or not isinstance(detector, Reconstructs):
+        return model
+    residuals = []
+    for done, item in enumerate(prepared, start=1):
+        scan, level = item.scan, model.recipe.post.level
+        residuals.append((scan.image - detector.reconstruct(scan, level=level)) * scan.brain)
+        workshop.progress("restoring the standardise scans", done, len(prepared))
+    residual = normative_residual(
+        residuals,
+        [item.scan.brain for item in prepared],
+        model.space.grid,
+        smooth_mm=settings.smooth_mm,
+        floor=settings.floor,
+    )
+    return replace(model, residual=residual)
 
 
 def _scored(

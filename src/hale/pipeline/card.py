@@ -55,7 +55,7 @@ def card(
     return CARD.format(
         name=name,
         doc=(type(recipe.method).__doc__ or "").strip(),
-        method=recipe.method_name,
+        method=recipe.title,
         supervision=recipe.method.supervision,
         reference=describe(recipe.method_name)["reference"],
         slots=" + ".join("/".join(slot) for slot in space.slots),

@@ -22,6 +22,8 @@ from hale.core.scan import Contrast, Scan, Space
 from hale.io.model import ModelFiles, read_model, write_model
 from hale.pipeline.card import card
 from hale.post.chain import processed
+from hale.post.normative import NormativeResidual
+from hale.post.score import scored
 from hale.prep.settings import Mode
 from hale.prep.template import template_hash
 from hale.recipe import Recipe, build_recipe
@@ -39,6 +41,8 @@ class Model:
     calibration: Calibration | None
     provenance: Mapping[str, Any]
     """Plain JSON: who was in the fit, steps, seconds, versions, device, precision."""
+    residual: NormativeResidual | None = None
+    """What healthy scans leave over; only the score ``normative`` needs it."""
     sha256: str = ""
     """Of the folder's files; empty before it is saved."""
     name: str = ""
@@ -70,7 +74,7 @@ def save_model(model: Model, folder: Path) -> Model:
         },
         provenance=provenance,
         card=card(model.recipe, model.space, calibration, provenance, name=folder.name),
-        calibration=None if calibration is None else calibration.arrays(),
+        calibration=None if calibration is None else calibration.arrays() | _residual_arrays(model),
     )
     sha256 = write_model(folder, files, version=__version__)
     return replace(model, sha256=sha256, name=folder.name, provenance=provenance)
@@ -105,6 +109,7 @@ def load_model(
             if files.calibration is None
             else from_arrays(files.calibration, recipe.calibration, files.provenance["domain"])
         )
+        residual = _residual(files.calibration or {})
         made_in = Precision(files.provenance.get("precision", Precision.FULL))
     except (KeyError, ValueError, TypeError) as error:
         why = f"its files do not fit together ({error})"
@@ -120,9 +125,24 @@ def load_model(
         detector=placed(detector, device, wanted, seed=recipe.seed),
         calibration=calibration,
         provenance=files.provenance,
+        residual=residual,
         sha256=sha256,
         name=folder.name,
     )
+
+
+def _residual_arrays(model: Model) -> dict[str, np.ndarray]:
+    """Return what the model folder keeps of healthy scans' residual, beside the calibration."""
+    if model.residual is None:
+        return {}
+    return {f"residual.{name}": array for name, array in vars(model.residual).items()}
+
+
+def _residual(arrays: Mapping[str, np.ndarray]) -> NormativeResidual | None:
+    """Return the residual whose `_residual_arrays` were kept."""
+    if "residual.mean" not in arrays:
+        return None
+    return NormativeResidual(mean=arrays["residual.mean"], spread=arrays["residual.spread"])
 
 
 def _refuse_other_template(recipe: Recipe, provenance: Mapping[str, Any]) -> None:
@@ -158,7 +178,7 @@ def runs_in(model: Model) -> Precision:
 def summary(model: Model) -> dict[str, Any]:
     """Return what stands in every result: method, recipe, hash, versions, precision."""
     return {
-        "method": model.recipe.method_name,
+        "method": model.recipe.title,
         "model": model.name,
         "model_sha256": model.sha256,
         "recipe": model.recipe.resolved(),
@@ -168,8 +188,12 @@ def summary(model: Model) -> dict[str, Any]:
 
 
 def score(model: Model, scan: Scan) -> AnomalyMap:
-    """Return the map of a prepared scan after the recipe's post-processing."""
-    anomaly = model.detector.score(scan)
+    """Return the map of a prepared scan by the recipe's score, after its post-processing.
+
+    Raises:
+        Refused: The detector cannot be scored so, or the model is not calibrated for it.
+    """
+    anomaly = scored(model.detector, scan, model.recipe.post, model.residual)
     return processed(anomaly, model.space.grid, model.recipe.post)
 
 

@@ -1,5 +1,7 @@
 """The post-processing that a recipe asks for, in its stated order."""
 
+from dataclasses import replace
+
 from hale.core.anomaly import AnomalyMap
 from hale.core.grid import Grid
 from hale.post.edges import eroded, median
@@ -16,4 +18,4 @@ def processed(anomaly: AnomalyMap, grid: Grid, settings: PostProcessing) -> Anom
         values = smoothed(values, brain, grid, fwhm_mm=settings.smooth_mm)
     if settings.median:
         values = median(values, brain, width=settings.median)
-    return AnomalyMap(values=values, brain=brain, pseudo_healthy=anomaly.pseudo_healthy)
+    return replace(anomaly, values=values)

@@ -1,15 +1,87 @@
 """What a recipe decides about anomaly maps before they are calibrated."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import Annotated
 
 from annotated_types import Ge
+
+
+class Score(StrEnum):
+    """Which distance between a scan and its pseudo-healthy picture is the score."""
+
+    OWN = "own"
+    """The method's own."""
+    L1 = "l1"
+    """|x - x_hat|, mean over contrasts."""
+    L2 = "l2"
+    """(x - x_hat)^2, mean over contrasts."""
+    NORMATIVE = "normative"
+    """|x - x_hat - m| / s, where m and s are mean and spread of healthy scans' x - x_hat there."""
+    SSIM = "ssim"
+    """1 - structural similarity in a Gaussian window of 2 mm."""
+    SSIM_ENS = "ssim_ens"
+    """The same in eight windows; where they disagree, those count more that see a difference."""
+    MHD = "mhd"
+    """1 - structural similarity with the mean of samples, times the Mahalanobis distance."""
+
+
+class DataRange(StrEnum):
+    """Which range of intensities structural similarity holds for the whole one."""
+
+    ONE = "one"
+    """1: what the preparation normalises to."""
+    VOLUME = "volume"
+    """The wider of scan and picture, anew for each scan: one hot voxel changes the whole map."""
+
+
+class Weights(StrEnum):
+    """How much each window of the ensemble counts at a voxel."""
+
+    EXPONENTIAL = "exponential"
+    """exp(-similarity), over the sum of all."""
+    UNIFORM = "uniform"
+
+
+class Rescaling(StrEnum):
+    """What becomes of the Mahalanobis distances of one scan."""
+
+    NONE = "none"
+    """They stay comparable between scans, which a calibration needs."""
+    MINMAX = "minmax"
+    """Lowest to 0, highest to 1: a healthy scan's highest distance is then a lesion's."""
+
+
+SIMILARITY = frozenset({Score.SSIM, Score.SSIM_ENS, Score.MHD})
+TAKEN_BY = {
+    "data_range": SIMILARITY,
+    "weights": frozenset({Score.SSIM_ENS}),
+    "samples": frozenset({Score.MHD}),
+    "normalise": frozenset({Score.MHD}),
+    "level": frozenset(Score) - {Score.OWN},
+}
+"""Which scores a setting has an effect on."""
+MHD_LEVEL = 499
+"""Index of the middle of a diffusion over 1000 levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostProcessing:
     """Settings of the post-processing; the `[post]` table of a recipe. Applied in this order."""
 
+    score: Score = Score.OWN
+    """Distance of a scan from its pseudo-healthy picture."""
+    level: Annotated[int, Ge(0)] | None = None
+    """Level index from which a diffusion method restores; other methods disregard it. Left out: as
+    the method does, or 499 for `mhd`."""
+    data_range: DataRange = DataRange.ONE
+    """Of structural similarity."""
+    weights: Weights = Weights.EXPONENTIAL
+    """Of the windows of `ssim_ens`."""
+    samples: Annotated[int, Ge(2)] = 10
+    """Pictures that `mhd` draws."""
+    normalise: Rescaling = Rescaling.NONE
+    """Of the distances of `mhd`."""
     erode: Annotated[int, Ge(0)] = 0
     """Erosions of the brain per axial slice (4-neighbour cross): drops the ragged rim."""
     smooth_mm: Annotated[float, Ge(0)] = 0.0
@@ -18,6 +90,14 @@ class PostProcessing:
     """Width of a median filter, voxels along each axis (in-plane only for one slice); 0: none."""
 
     def __post_init__(self) -> None:
-        """Refuse a median filter without a middle."""
+        """Refuse a median filter without a middle, and settings of another score."""
         if self.median and self.median % 2 == 0:
             raise ValueError(f"median: {self.median} is even; give an odd width, or 0 for none")
+        if self.score is Score.MHD and self.level is None:
+            object.__setattr__(self, "level", MHD_LEVEL)
+        for field in fields(self):
+            takers = TAKEN_BY.get(field.name, frozenset(Score))
+            if self.score not in takers and getattr(self, field.name) != field.default:
+                names = ", ".join(sorted(takers))
+                why = f"does nothing with score '{self.score}'; leave it out, or take {names}"
+                raise ValueError(f"{field.name}: {why}")
