@@ -58,6 +58,16 @@ def test_a_restored_scan_is_whole_again(healthy):
     assert net.seen == [8, 6]
 
 
+@pytest.mark.parametrize("count", [1, 8, 9])
+def test_any_number_of_slices_is_restored(count, healthy):
+    scan = healthy[0]
+    few = np.zeros_like(scan.brain)
+    few[..., 2 : 2 + count] = scan.brain.any()
+    some = replace_brain(scan, few)
+    restored_ = restored(Negative(), some, device="cpu", precision=Precision.FULL)
+    np.testing.assert_allclose(restored_[:, few], 1 - scan.image[:, few], atol=1e-6)
+
+
 def test_a_scan_without_brain_is_refused_by_its_name(healthy):
     scan = replace_brain(healthy[0], np.zeros_like(healthy[0].brain))
     with pytest.raises(Refused, match="phantom-0"):

@@ -76,7 +76,7 @@ def restored(net: nn.Module, scan: Scan, *, device: str, precision: Precision) -
     with torch.inference_mode(), arithmetic(device, precision):
         for which in torch.arange(len(levels)).split(BATCH):
             x_hat = net(slices[which].to(device).x)
-            image[..., levels[which]] = x_hat.float().cpu().permute(1, 2, 3, 0).numpy()
+            image[..., levels[which.numpy()]] = x_hat.float().cpu().permute(1, 2, 3, 0).numpy()
     image[:, ~scan.brain] = 0
     return image
 
