@@ -8,7 +8,7 @@ from hale.core.scan import Volume
 from hale.core.warp import Warp
 from hale.data.phantom import phantom
 from hale.io.template import mni152
-from hale.prep import deform as module
+from hale.prep import antspyx as module
 from hale.prep.deform import deform
 from hale.prep.register import register
 

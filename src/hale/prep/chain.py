@@ -9,19 +9,21 @@ from hale.core.errors import Refused
 from hale.core.grid import resample_mask
 from hale.core.scan import Contrast, RawScan, Scan, Space, Volume, lacking
 from hale.core.trace import Trace
-from hale.core.types import Affine, Mask
+from hale.core.types import Affine, Map, Mask
 from hale.core.warp import Way
 from hale.io.cache import Cache, key_of
 from hale.prep.bias import corrected, log_bias
 from hale.prep.brain.ct import looks_like_ct
 from hale.prep.brain.find import find_brain
 from hale.prep.finite import finite, refuse_flat, without_nan
-from hale.prep.inspect import inspect_given, inspect_native, inspect_registered
+from hale.prep.inspect import in_mni, inspect_given, inspect_native, inspect_registered
 from hale.prep.log import Log
 from hale.prep.normalize import normalised
 from hale.prep.place import Clean, Placed, brought, covered, to_other, way_to
-from hale.prep.settings import Mode, Preparation
+from hale.prep.settings import Mode, Normalisation, Preparation, Segmenter
 from hale.prep.template import middle_of, template_of
+from hale.prep.tissue import VERSION as TISSUE_VERSION
+from hale.prep.tissue import coded, tissue_classes
 
 BIAS_VERSION = 1
 """Of the bias field: raise it when it is found another way."""
@@ -58,7 +60,7 @@ def prepare(raw: RawScan, settings: Preparation, cache: Cache, space: Space) -> 
     log = Log(list(raw.source.notes))
     match settings.mode:
         case Mode.GIVEN:
-            return _prepare_given(raw, settings, space, log)
+            return _prepare_given(raw, settings, cache, space, log)
         case Mode.NATIVE:
             return _prepare_native(raw, settings, cache, space, log)
         case _:
@@ -76,7 +78,9 @@ def space_of(settings: Preparation, first: RawScan | None = None) -> Space:
     return Space(slots=settings.slots, grid=first.reference.grid)
 
 
-def _prepare_given(raw: RawScan, settings: Preparation, space: Space, log: Log) -> Prepared:
+def _prepare_given(
+    raw: RawScan, settings: Preparation, cache: Cache, space: Space, log: Log
+) -> Prepared:
     """Check that the scan lies on the model's grid; take what is not 0 as its brain."""
     for volume in raw.volumes.values():
         if not volume.grid.is_the_same_as(space.grid):
@@ -88,7 +92,7 @@ def _prepare_given(raw: RawScan, settings: Preparation, space: Space, log: Log) 
         raise Refused(raw.id, "every voxel is 0: no brain", "check the scan")
     volumes = {c: without_nan(raw.id, v, brain, log) for c, v in raw.volumes.items()}
     inspect_given(raw, brain, log)
-    return _prepared(raw, _where_it_is(volumes, brain, space), settings, space, log)
+    return _prepared(raw, _where_it_is(volumes, brain, space), settings, cache, space, log)
 
 
 def _prepare_native(
@@ -96,12 +100,12 @@ def _prepare_native(
 ) -> Prepared:
     """Find the brain and correct the bias field, where the scan lies; nothing is resampled."""
     if min(raw.reference.grid.shape) < MIN_VOXELS or len(raw.volumes) > 1:
-        return _prepare_given(raw, settings, space, log)
+        return _prepare_given(raw, settings, cache, space, log)
     whole = _reference(raw, settings, cache, log)
     with log.stage("check"):
         inspect_native(raw, whole.brain, log)
     volumes = {next(iter(raw.volumes)): whole.volume}
-    return _prepared(raw, _where_it_is(volumes, whole.brain, space), settings, space, log)
+    return _prepared(raw, _where_it_is(volumes, whole.brain, space), settings, cache, space, log)
 
 
 def _where_it_is(volumes: Mapping[Contrast, Volume], brain: Mask, space: Space) -> Placed:
@@ -144,7 +148,7 @@ def _prepare_full(
     with log.stage("check"):
         inspect_registered(raw, placed, settings, log)
     seen = np.logical_and.reduce(list(reached.values()))
-    return _prepared(raw, replace(placed, inside=seen), settings, space, log)
+    return _prepared(raw, replace(placed, inside=seen), settings, cache, space, log)
 
 
 def _reference(raw: RawScan, settings: Preparation, cache: Cache, log: Log) -> Clean:
@@ -209,10 +213,10 @@ def _unbiased(volume: Volume, brain: Mask, cache: Cache, content: str) -> Volume
 
 
 def _prepared(
-    raw: RawScan, placed: Placed, settings: Preparation, space: Space, log: Log
+    raw: RawScan, placed: Placed, settings: Preparation, cache: Cache, space: Space, log: Log
 ) -> Prepared:
     """Normalise each contrast; put scan and trace together."""
-    pairs = [normalised(x, placed.inside, settings, raw.id) for x in placed.images.values()]
+    pairs = _unitless(raw, placed, settings, cache, log)
     image = np.stack([values for values, _ in pairs])
     trace = Trace(
         native=raw.reference.grid,
@@ -229,6 +233,38 @@ def _prepared(
     return Prepared(
         scan=Scan(id=raw.id, space=space, image=image, brain=placed.inside), trace=trace
     )
+
+
+def _unitless(
+    raw: RawScan, placed: Placed, settings: Preparation, cache: Cache, log: Log
+) -> list[tuple[Map, tuple[float, float]]]:
+    """Return each contrast as the method sees it, and the (offset, scale) that undoes it."""
+    images, brain = placed.images, placed.inside
+    if settings.normalise is not Normalisation.TISSUE:
+        return [normalised(x, brain, settings, raw.id) for x in images.values()]
+    with log.stage("tissue"):
+        tissues = [_tissues(raw.id, placed, contrast, settings, cache) for contrast in images]
+    return [(tissue, (0.0, 1.0)) for tissue in tissues]
+
+
+def _tissues(
+    name: str, placed: Placed, contrast: Contrast, settings: Preparation, cache: Cache
+) -> Map:
+    """Return a contrast as its tissue classes."""
+    image, brain = placed.images[contrast], placed.inside
+    grid = in_mni(placed.grid, settings.template_of_reference)
+    segmenter = settings.segmenter or Segmenter.ATROPOS
+
+    def compute() -> dict[str, np.ndarray]:
+        found = tissue_classes(
+            image, brain, grid, contrast=contrast, segmenter=segmenter, name=f"{name} {contrast}"
+        )
+        return {"classes": found.astype(np.uint8)}
+
+    key = key_of(
+        TISSUE_VERSION, segmenter, contrast, grid.affine.tolist(), image, np.packbits(brain)
+    )
+    return coded(cache.get("tissue", key, compute)["classes"].astype(np.int32))
 
 
 def _refuse_slices(raw: RawScan) -> None:

@@ -23,11 +23,10 @@ from functools import cache
 import numpy as np
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from hale.core.grid import Grid, resample
-from hale.core.scan import Contrast, Volume
+from hale.core.grid import Grid
+from hale.core.scan import Contrast
 from hale.core.types import Map, Mask
-from hale.io.template import mni152, mni152_tissues
-from hale.prep.working import smoothed
+from hale.prep.tissue_priors import priors_on
 
 VENTRICLES_MM = ((-35.0, 35.0), (-55.0, 40.0), (-2.0, 40.0))
 """Box in MNI152, x, y, z, that holds the lateral and the third ventricle."""
@@ -215,17 +214,12 @@ def _widened(mask: Mask, grid: Grid) -> Mask:
 def _regions(shape: tuple[int, int, int], affine: tuple[float, ...]) -> _Regions:
     """Return the pure tissue on a grid: about 1 s, kept."""
     grid = Grid(shape=shape, affine=np.array(affine).reshape(4, 4))
-    template = mni152()
-    brain = Volume(values=(template.values > 0).astype(np.float32), grid=template.grid)
-    inside, grey, white = (
-        resample(smoothed(volume, min(grid.spacing)), volume.grid, grid)
-        for volume in (brain, *mni152_tissues())
-    )
+    fluid, grey, white = priors_on(grid)
     x, y, z = (grid.affine[:3, :3] @ np.indices(shape).reshape(3, -1)).reshape(3, *shape)
     at = zip((x, y, z), grid.affine[:3, 3], VENTRICLES_MM, strict=True)
     box = np.logical_and.reduce([(a + o > low) & (a + o < high) for a, o, (low, high) in at])
     return _Regions(
-        fluid=(inside - grey - white > PURE_FLUID) & box,
+        fluid=(fluid > PURE_FLUID) & box,
         grey=grey > PURE_GREY,
         white=white > PURE_WHITE,
     )

@@ -4,19 +4,17 @@ Avants et al. 2008, DOI 10.1016/j.media.2007.06.004, through antspyx (extra ``an
 imported when it is wanted.
 """
 
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from hale.core.errors import Refused
 from hale.core.grid import resample
 from hale.core.scan import Volume
 from hale.core.types import Affine, Mask
 from hale.core.warp import Displacement, Warp
+from hale.prep.antspyx import antspyx
 from hale.prep.itk import LPS
 from hale.prep.working import shrunk, smoothed
 
@@ -42,7 +40,7 @@ def deform(moving: Volume, brain: Mask, template: Volume, affine: Affine) -> War
     Raises:
         Refused: antspyx is not installed.
     """
-    ants = _ants()
+    ants = antspyx("deformable registration")
     fixed = shrunk(template, WORKING_MM)
     scan = Volume(values=np.where(brain, moving.values, 0).astype(np.float32), grid=moving.grid)
     fine = Volume(values=smoothed(scan, WORKING_MM), grid=scan.grid)
@@ -65,16 +63,6 @@ def deform(moving: Volume, brain: Mask, template: Volume, affine: Affine) -> War
         for file in {*found["fwdtransforms"], *found["invtransforms"]}:
             Path(file).unlink(missing_ok=True)
     return Warp(grid=fixed.grid, forward=forward, inverse=inverse)
-
-
-def _ants() -> ModuleType:
-    """Import antspyx, and let it use one thread: more of them add up in any order."""
-    if find_spec("ants") is None:
-        remedy = "install it: pip install 'hale[ants]'"
-        raise Refused("deformable registration", "antspyx is not installed", remedy)
-    ants = import_module("ants")
-    ants.config.set_ants_deterministic(on=True, seed_value=None)
-    return ants
 
 
 def _image(ants: ModuleType, volume: Volume) -> Any:

@@ -53,7 +53,7 @@ def inspect_registered(raw: RawScan, placed: Placed, settings: Preparation, log:
             found = contrast_measures(raw.volumes[contrast], registered)
             log.checks.update({f"{key}_{contrast}": value for key, value in found.items()})
         _refuse_unlike(raw.id, contrast, settings, log, first=contrast is reference)
-        grid = _in_mni(placed.grid, settings.template_of_reference)
+        grid = in_mni(placed.grid, settings.template_of_reference)
         log.contrasts.append(_seen(contrast, image, placed.reached[contrast], grid))
 
 
@@ -89,7 +89,7 @@ def _not_compared(raw: RawScan, why: str, log: Log) -> None:
         log.contrasts.append(ContrastSeen(claimed=contrast, recognised=None, agrees=True, why=said))
 
 
-def _in_mni(grid: Grid, template: str) -> Grid:
+def in_mni(grid: Grid, template: str) -> Grid:
     """Return the model grid where it lies in MNI152, whose tissues are known."""
     if template == MNI152:
         return grid

@@ -25,6 +25,8 @@ def normalised(
             scale = 1.4826 * float(np.median(np.abs(inside - offset)))
         case Normalisation.WINDOW:
             offset, scale = settings.window[0], settings.window[1] - settings.window[0]
+        case Normalisation.CLASSES:
+            offset, scale = 0.0, _classes(inside, name)
         case _:
             offset, scale = 0.0, 1.0
     if scale <= 0:
@@ -34,3 +36,15 @@ def normalised(
     if settings.normalise is Normalisation.WINDOW or (settings.clip and percentile):
         unitless = unitless.clip(0, 1)
     return np.where(brain, unitless, 0).astype(np.float32), (offset, scale)
+
+
+def _classes(inside: np.ndarray, name: str) -> float:
+    """Return what the highest class is called.
+
+    Raises:
+        Refused: The scan is no map of classes.
+    """
+    if not np.isin(inside, (1, 2, 3)).all():
+        why = "holds other values in the brain than the classes 1, 2 and 3"
+        raise Refused(name, why, "give FAST's _seg file, or set prep.normalise = 'tissue'")
+    return 3.0

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from shutil import which
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +12,8 @@ from hale.core.grid import Grid
 from hale.core.scan import Contrast, Slots
 
 MNI152 = "mni152"
+FAST = "fast"
+"""The program of FSL."""
 SMALLEST = 8
 """Voxels along an axis that a model grid has at least."""
 
@@ -55,7 +58,20 @@ class Normalisation(StrEnum):
     """Minus the median, over the robust spread (1.4826 x median absolute deviation)."""
     WINDOW = "window"
     """Linear, ``window`` (in the scan's own units: HU for CT) to 0 and 1, limited to them."""
+    TISSUE = "tissue"
+    """The tissue instead of the intensity: fluid 1/3, grey matter 2/3, white matter 1."""
+    CLASSES = "classes"
+    """The scan is a map of tissue classes already, 0 to 3 (FSL FAST's ``_seg``): over 3."""
     NONE = "none"
+
+
+class Segmenter(StrEnum):
+    """Who finds the tissue classes."""
+
+    FAST = "fast"
+    """FSL FAST, a program to be installed apart; volumes only."""
+    ATROPOS = "atropos"
+    """ANTs Atropos with the template's tissues as priors; needs hale[ants]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +105,9 @@ class Preparation:
     """Iterations of curvature-flow smoothing (time step 0.125) before resampling."""
     normalise: Normalisation = Normalisation.PERCENTILE
     """What becomes of intensities inside the brain."""
+    segmenter: Segmenter | None = None
+    """Who finds the tissue classes (tissue only); left out: FAST where it is installed, else
+    Atropos, and the model's own recipe says which it was."""
     low: Annotated[float, Ge(0), Le(100)] = 1.0
     """Percentile of the brain that becomes 0."""
     high: Annotated[float, Ge(0), Le(100)] = 99.0
@@ -118,6 +137,19 @@ class Preparation:
             raise ValueError(f"window: {self.window[0]:g} is not below {self.window[1]:g}")
         if (self.brain is Extraction.COMMAND) != bool(self.brain_command):
             raise ValueError("brain_command: goes with brain = 'command', and it with that")
+        self._settle_tissue()
+
+    def _settle_tissue(self) -> None:
+        """Refuse what has no tissue classes; write down who finds them."""
+        if self.normalise is not Normalisation.TISSUE:
+            return
+        if self.mode is Mode.NATIVE:
+            raise ValueError("normalise: tissue priors need a scan in the template's space")
+        if any(Contrast.CT in slot for slot in self.slots):
+            raise ValueError("normalise: a CT has no tissue classes")
+        if self.segmenter is None:
+            here = Segmenter.FAST if which(FAST) else Segmenter.ATROPOS
+            object.__setattr__(self, "segmenter", here)
 
     def template_for(self, contrast: Contrast) -> str:
         """Return the template that a reference of this contrast is registered to."""
