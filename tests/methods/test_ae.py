@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from hale.core.method import Precision, Training
-from hale.methods.ae import AE, mean_l1
+from hale.methods.ae import AE
 from hale.nets.autoencoder import AutoEncoder
-from hale.train.learn import held_out_loss
+from hale.train.learn import held_out_loss, mean_l1
 from hale.train.run import FabricRun
 from hale.train.slices import axial
 

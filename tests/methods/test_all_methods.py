@@ -29,6 +29,7 @@ from hale.train.run import FabricRun
 
 TINY: dict[str, dict[str, Any]] = {
     "ae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "validate_every": 20},
+    "cevae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "edge": 4},
     "dae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "fanogan": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 140},
     "ifl": {
@@ -36,6 +37,9 @@ TINY: dict[str, dict[str, Any]] = {
         **{"halve_every": 20, "volumes": 2, "points": 512, "fit_iterations": [20]},
         **{"fit_points": [512], "fixed_points": 512, "mean_mm": 2.0, "minimum_mm": 2.0},
     },
+    "gmvae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
+    "skipae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
+    "vae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
 }
 """Hyper-parameters that make a method fit in a second; {} for one that does anyway."""
 

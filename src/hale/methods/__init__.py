@@ -11,12 +11,19 @@ from hale.core.method import Method
 
 METHODS: Final[dict[str, str]] = {
     "ae": "hale.methods.ae:AE",
+    "anogan_scan": "hale.methods.anogan_scan:AnoGANScan",
     "asymmetry": "hale.methods.asymmetry:Asymmetry",
     "atlas": "hale.methods.atlas:Atlas",
+    "cevae": "hale.methods.cevae:CEVAE",
+    "convae_scan": "hale.methods.convae_scan:ConvAEScan",
     "dae": "hale.methods.dae:DAE",
     "fanogan": "hale.methods.fanogan:FAnoGAN",
+    "gmvae": "hale.methods.gmvae:GMVAE",
     "ifl": "hale.methods.ifl:IFL",
     "intensity": "hale.methods.intensity:Intensity",
+    "skipae": "hale.methods.skipae:SkipAE",
+    "strega": "hale.methods.strega:StReGA",
+    "vae": "hale.methods.vae:VAE",
 }
 
 

@@ -10,16 +10,13 @@ from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Lt
-from jaxtyping import Float
-from torch import Generator, Tensor, nn
 
 from hale.core.method import Run, State, Supervision, Training
 from hale.core.scan import Space
 from hale.nets.autoencoder import AutoEncoder
 from hale.nets.state import load
-from hale.train.learn import Lessons
+from hale.train.learn import Lessons, mean_l1
 from hale.train.residual import Residual
-from hale.train.slices import Slices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +27,7 @@ class AE(Lessons):
 
     latent: Annotated[int, Ge(1)] = 128
     """Numbers in the bottleneck."""
-    width: Annotated[int, Ge(1)] = 32
+    width: Annotated[int, Ge(2)] = 32
     """Channels after the first halving of a slice; they double up to four times as many."""
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of the latent, and of what is built from it, that training drops."""
@@ -53,9 +50,3 @@ class AE(Lessons):
         return AutoEncoder(
             len(space.slots), (i, j), latent=self.latent, width=self.width, dropout=self.dropout
         )
-
-
-def mean_l1(net: nn.Module, slices: Slices, draw: Generator) -> Float[Tensor, ""]:
-    """Return |x - x_hat|, mean over all pixels; nothing is drawn."""
-    x_hat: Tensor = net(slices.x)
-    return (slices.x - x_hat).abs().mean()

@@ -1,4 +1,4 @@
-"""Convolutional autoencoder with a dense latent.
+"""Convolutional autoencoders with a dense latent, plain and variational.
 
 Reference: the unified network of Baur et al. 2021, "Autoencoders for unsupervised anomaly
 segmentation in brain MR images: a comparative study", Medical Image Analysis 69:101952,
@@ -9,12 +9,30 @@ from itertools import pairwise
 from math import log2
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from hale.nets.blocks import padded
+from hale.nets.blocks import doubling, halving, padded
+from hale.nets.latent import Passed, divergence, drawn
 
-SLOPE = 0.3
-"""Of LeakyReLU below 0: the default of Keras, which the reference uses."""
+
+class Sizes:
+    """Sizes of the unified network for a slice of a given size.
+
+    Args:
+        contrasts: Channels of a slice.
+        plane: Its size, pixels; bound by the dense layers. 96 x 96 is halved three times
+            (12 x 12), 128 x 128 four times (8 x 8).
+        width: Channels after the first halving; they double up to four times as many.
+    """
+
+    def __init__(self, contrasts: int, plane: tuple[int, int], width: int) -> None:
+        halvings = max(1, int(log2(max(plane)) - log2(8)))
+        self.multiple = 2**halvings
+        i, j = (-(-side // self.multiple) for side in plane)  # of the bottleneck: rounded up
+        self.bottleneck = (width // 2, i, j)
+        self.flat = (width // 2) * i * j
+        self.down = [contrasts, *(min(4, 2**n) * width for n in range(halvings))]
+        self.up = [self.down[-1], *(max(width, 4 * width // 2**n) for n in range(halvings))]
 
 
 class AutoEncoder(nn.Module):
@@ -22,8 +40,7 @@ class AutoEncoder(nn.Module):
 
     Args:
         contrasts: Channels of a slice.
-        plane: Its size, pixels; bound by the dense layers. 96 x 96 is halved three times
-            (12 x 12), 128 x 128 four times (8 x 8).
+        plane: Its size, pixels.
         latent: Numbers in the bottleneck.
         width: Channels after the first halving; they double up to four times as many.
         dropout: Share of the latent, and of what is built from it, that training drops.
@@ -39,29 +56,12 @@ class AutoEncoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        halvings = max(1, int(log2(max(plane)) - log2(8)))
-        self.multiple = 2**halvings
-        i, j = (-(-side // self.multiple) for side in plane)  # of the bottleneck: rounded up
-        down = [contrasts, *(min(4, 2**n) * width for n in range(halvings))]
-        up = [down[-1], *(max(width, 4 * width // 2**n) for n in range(halvings))]
-        thin = width // 2
+        sizes = Sizes(contrasts, plane, width)
+        self.multiple = sizes.multiple
         self.encode = nn.Sequential(
-            *(_halve(a, b) for a, b in pairwise(down)),
-            nn.Conv2d(down[-1], thin, 1),
-            nn.Flatten(),
-            nn.Linear(thin * i * j, latent),
-            nn.Dropout(dropout),
+            *_features(sizes), nn.Linear(sizes.flat, latent), nn.Dropout(dropout)
         )
-        self.decode = nn.Sequential(
-            nn.Linear(latent, thin * i * j),
-            nn.Dropout(dropout),
-            nn.Unflatten(1, (thin, i, j)),
-            nn.Conv2d(thin, down[-1], 1),
-            nn.BatchNorm2d(down[-1]),
-            nn.ReLU(),
-            *(_double(a, b) for a, b in pairwise(up)),
-            nn.Conv2d(up[-1], contrasts, 1),
-        )
+        self.decode = _decoder(sizes, latent, dropout)
 
     def forward(self, x: Float[Tensor, "b c i j"]) -> Float[Tensor, "b c i j"]:
         """Return x_hat."""
@@ -70,11 +70,65 @@ class AutoEncoder(nn.Module):
         return x_hat[..., :i, :j]
 
 
-def _halve(come: int, go: int) -> nn.Module:
-    conv = nn.Conv2d(come, go, 5, stride=2, padding=2)
-    return nn.Sequential(conv, nn.BatchNorm2d(go), nn.LeakyReLU(SLOPE))
+class VariationalAutoEncoder(nn.Module):
+    """The autoencoder with a Gaussian in its bottleneck: one dense head for mu, one for log sigma.
+
+    Args:
+        contrasts: Channels of a slice.
+        plane: Its size, pixels.
+        latent: Numbers in the bottleneck.
+        width: Channels after the first halving; they double up to four times as many.
+        dropout: Share of the latent, and of what is built from it, that training drops.
+    """
+
+    def __init__(
+        self,
+        contrasts: int,
+        plane: tuple[int, int],
+        *,
+        latent: int = 128,
+        width: int = 32,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        sizes = Sizes(contrasts, plane, width)
+        self.multiple = sizes.multiple
+        self.features = nn.Sequential(*_features(sizes))
+        self.mu = nn.Linear(sizes.flat, latent)
+        self.log_sigma = nn.Linear(sizes.flat, latent)
+        self.drop = nn.Dropout(dropout)
+        self.decode = _decoder(sizes, latent, dropout)
+
+    def forward(self, x: Float[Tensor, "b c i j"], draw: Generator | None = None) -> Passed:
+        """Return x_hat, of a sample of the latent or, without ``draw``, of its mean."""
+        mu, log_sigma = self.posterior(x)
+        x_hat: Tensor = self.decode(self.drop(drawn(mu, log_sigma, draw)))
+        i, j = x.shape[-2:]
+        return Passed(x_hat[..., :i, :j], divergence(mu, log_sigma).sum(1))
+
+    def posterior(
+        self, x: Float[Tensor, "b c i j"]
+    ) -> tuple[Float[Tensor, "b z"], Float[Tensor, "b z"]]:
+        """Return mu and log sigma of the latent of each slice, in float32."""
+        h = self.features(padded(x, self.multiple))
+        return self.mu(h).float(), self.log_sigma(h).float()
 
 
-def _double(come: int, go: int) -> nn.Module:
-    conv = nn.ConvTranspose2d(come, go, 5, stride=2, padding=2, output_padding=1)
-    return nn.Sequential(conv, nn.BatchNorm2d(go), nn.LeakyReLU(SLOPE))
+def _features(sizes: Sizes) -> list[nn.Module]:
+    """Return the layers from a padded slice to the flat bottleneck."""
+    halve = [halving(a, b, nn.BatchNorm2d(b)) for a, b in pairwise(sizes.down)]
+    return [*halve, nn.Conv2d(sizes.down[-1], sizes.bottleneck[0], 1), nn.Flatten()]
+
+
+def _decoder(sizes: Sizes, latent: int, dropout: float) -> nn.Sequential:
+    """Return the layers from the latent to a padded slice."""
+    return nn.Sequential(
+        nn.Linear(latent, sizes.flat),
+        nn.Dropout(dropout),
+        nn.Unflatten(1, sizes.bottleneck),
+        nn.Conv2d(sizes.bottleneck[0], sizes.down[-1], 1),
+        nn.BatchNorm2d(sizes.down[-1]),
+        nn.ReLU(),
+        *(doubling(a, b, nn.BatchNorm2d(b)) for a, b in pairwise(sizes.up)),
+        nn.Conv2d(sizes.up[-1], sizes.down[0], 1),
+    )

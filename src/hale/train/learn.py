@@ -1,17 +1,21 @@
 """The loop that slice-wise networks share: descend, look at held-out slices, keep the best."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Gt
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from hale.core.method import Run, Training
+from hale.core.scan import Scan
 from hale.train.best import Best
-from hale.train.slices import BATCH, Slices, axial, evenly
+from hale.train.schedule import anneal
+from hale.train.slices import BATCH, Slices, axial
 
 
 @runtime_checkable
@@ -27,12 +31,37 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class Material(Protocol):
+    """What there is to learn from, by index; one index may stand for several slices."""
+
+    def __len__(self) -> int:
+        """Return how many indices there are."""
+        ...
+
+    def __getitem__(self, which: Int[Tensor, " m"]) -> Slices:
+        """Return the slices of some indices."""
+        ...
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes over a run."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+    """Along a half wave from the full rate to 0."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lessons:
     """Settings that slice-wise networks share. A method inherits them and adds its own."""
 
     lr: Annotated[float, Gt(0)] = 1e-4
     """Learning rate of Adam."""
+    schedule: Schedule = Schedule.CONSTANT
+    """How it goes over the run."""
+    half_wave: Annotated[int, Ge(0)] = 0
+    """Steps of the cosine from the full rate to 0, or back up; 0: as many as the run has."""
     batch: Annotated[int, Ge(1)] = 32
     """Slices per step."""
     steps: Annotated[int, Ge(1)] = 19_200
@@ -41,6 +70,10 @@ class Lessons:
     """Steps between looks at the held-out scans; the best weights there are kept."""
     validate_slices: Annotated[int, Ge(1)] = 256
     """Held-out slices looked at, at most; always the same."""
+
+    def material(self, scans: Sequence[Scan]) -> Material:
+        """Return what is drawn from ``scans``: their axial slices."""
+        return axial(scans)
 
     def teach(
         self,
@@ -62,28 +95,57 @@ class Lessons:
         best = Best()
         optimiser = optimiser or torch.optim.Adam(own.parameters(), lr=self.lr)
         net, optimiser = run.setup(own, optimiser)
-        slices = axial(training.healthy)
-        held_out = training.held_out
-        fixed = evenly(axial(held_out), self.validate_slices) if held_out else None
+        healthy = self.material(training.healthy)
+        held_out = self.material(training.held_out) if training.held_out else None
         for step in run.steps(self.steps, net=net, optimiser=optimiser, best=best):
-            chosen = slices[step.draw(len(slices), size=self.batch)].to(run.device)
+            if self.schedule is Schedule.COSINE:
+                waves = step.number / self.half_wave if self.half_wave else step.progress
+                anneal(optimiser, lr=self.lr, progress=waves)
+            chosen = healthy[step.draw(len(healthy), size=self.batch)].to(run.device)
             step.descend(objective(net.train(), chosen, step.generator))
-            if fixed and (step.number + 1) % self.validate_every == 0:
-                loss = held_out_loss(net, fixed, objective, device=run.device)
+            if held_out and (step.number + 1) % self.validate_every == 0:
+                loss = self._looked_at(held_out, net, objective, run)
                 best.offer(loss, net, step=step.number)
                 run.log(held_out=loss)
-        if fixed:  # a budget may have cut the run since
-            loss = held_out_loss(net, fixed, objective, device=run.device)
-            best.offer(loss, net, step=self.steps)
+        if held_out:  # a budget may have cut the run since
+            best.offer(self._looked_at(held_out, net, objective, run), net, step=self.steps)
         best.give_to(own)
+
+    def _looked_at(
+        self, held_out: Material, net: nn.Module, objective: Objective, run: Run
+    ) -> float:
+        return held_out_loss(net, held_out, objective, device=run.device, most=self.validate_slices)
 
 
 @torch.no_grad()
-def held_out_loss(net: nn.Module, fixed: Slices, objective: Objective, *, device: str) -> float:
-    """Return the loss of ``fixed`` in evaluation mode, with the same draws each time."""
+def held_out_loss(
+    net: nn.Module,
+    held_out: Material,
+    objective: Objective,
+    *,
+    device: str,
+    most: int | None = None,
+) -> float:
+    """Return the loss in evaluation mode, with the same draws each time.
+
+    Args:
+        net: On ``device``.
+        held_out: What is looked at.
+        objective: The loss.
+        device: What torch calls it.
+        most: Indices looked at, spread over all of them; None: all.
+    """
     net.eval()
     draw = torch.Generator().manual_seed(0)
+    count = min(most or len(held_out), len(held_out))
+    looked_at = torch.arange(count) * len(held_out) // max(count, 1)
     total = 0.0
-    for which in torch.arange(len(fixed)).split(BATCH):
-        total += float(objective(net, fixed[which].to(device), draw)) * len(which)
-    return total / len(fixed)
+    for which in looked_at.split(BATCH):
+        total += float(objective(net, held_out[which].to(device), draw)) * len(which)
+    return total / count
+
+
+def mean_l1(net: nn.Module, slices: Slices, draw: Generator) -> Float[Tensor, ""]:
+    """Return |x - x_hat|, mean over all pixels; nothing is drawn."""
+    x_hat: Tensor = net(slices.x)
+    return (slices.x - x_hat).abs().mean()

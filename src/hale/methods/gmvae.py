@@ -1,0 +1,45 @@
+"""Variational autoencoder with a spatial latent and a mixture of Gaussians as its prior.
+
+References: Dilokthanakul et al. 2016, "Deep unsupervised clustering with Gaussian mixture
+variational autoencoders", arXiv:1611.02648; You, Tezcan, Chen and Konukoglu 2019, "Unsupervised
+lesion detection via image restoration with a normative prior", MIDL, PMLR 102:540-556. The layers
+are those of the repository soumickmj/StRegA; what its code gets wrong is put right here.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge
+
+from hale.core.method import Run, State, Supervision, Training
+from hale.core.scan import Space
+from hale.nets.mixture_vae import MixtureVAE
+from hale.nets.state import load
+from hale.train.variational import Elbo, Variational, VariationalLessons
+
+
+@dataclass(frozen=True, kw_only=True)
+class GMVAE(VariationalLessons):
+    """Reconstruct healthy axial slices from a map of clustered numbers; score the residual."""
+
+    supervision: ClassVar[Supervision] = Supervision.HEALTHY
+
+    width: Annotated[int, Ge(1)] = 64
+    """Channels of every layer."""
+
+    def fit(self, training: Training, run: Run) -> Variational:
+        """Minimise the negative evidence lower bound of healthy slices."""
+        torch.manual_seed(run.seed)
+        own = self._network(training.space)
+        self.teach(own, training, run, Elbo(self.beta))
+        return Variational(net=own, device=run.device, precision=run.precision, seed=run.seed)
+
+    def restore(self, state: State, space: Space) -> Variational:
+        """Rebuild the network and load its weights."""
+        net = self._network(space)
+        load(net, state)
+        return Variational(net=net)
+
+    def _network(self, space: Space) -> MixtureVAE:
+        return MixtureVAE(len(space.slots), width=self.width)
