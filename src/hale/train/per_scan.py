@@ -1,0 +1,139 @@
+"""The detector that learns from each scan as it scores it: fresh networks, slab by slab."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import parent_process
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from hale.core.anomaly import AnomalyMap
+from hale.core.method import Precision, State
+from hale.core.scan import Scan
+from hale.core.types import Image, Map, Mask
+from hale.train.best import Best
+from hale.train.exercise import Exercise, exercise
+from hale.train.progress import reporting
+from hale.train.single_scan import Place, Pupil, ScanLessons
+from hale.train.slabs import Slab, evenly
+
+WATCHED = 8
+"""Slices that are watched for early stopping, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerScan:
+    """Trains on the scan it is given; two calls with one scan give the same result."""
+
+    lessons: ScanLessons
+    device: str = "cpu"
+    precision: Precision = Precision.FULL
+    seed: int = 0
+
+    def score(self, scan: Scan) -> AnomalyMap:
+        """Return |x - x_hat|, mean over contrasts, standardised within the scored brain.
+
+        It counts from the median in robust standard deviations; what lies below the median is 0.
+        """
+        task = exercise(scan, self.lessons)
+        x_hat = self._restored(task, scan.content, 0)
+        error = (task.x - x_hat).abs().mean(1, keepdim=True)
+        values = standardised(task.image_of(error)[0], task.scored(scan.brain))
+        shown = _within(task, x_hat, scan)
+        return AnomalyMap(values=values, brain=scan.brain, pseudo_healthy=shown)
+
+    def reconstruct(self, scan: Scan, *, draw: int = 0, level: int | None = None) -> Image:
+        """Return x_hat; each draw is of networks trained anew. There are no levels.
+
+        Slices that are not scored are 0.
+        """
+        task = exercise(scan, self.lessons)
+        return _within(task, self._restored(task, scan.content, draw), scan)
+
+    def state(self) -> State:
+        """Return nothing: what is learnt belongs to one scan, and is gone after it."""
+        return {}
+
+    def estimate(self, scan: Scan) -> float:
+        """Return about how many seconds `score` takes at most, from a few steps on this machine."""
+        task, place = exercise(scan, self.lessons), self._place
+        with place.seeded(self.seed) as draw:
+            pupil = self.lessons.pupil(task.x.shape[1], place)
+            slab = max(task.slabs, key=lambda slab: len(slab.learn))
+            chosen = batches(self._learnt(slab), self.lessons.batch, draw)[0]
+            pupil.learn(task.x[chosen], draw)  # the first is slower
+            step = seconds(lambda: pupil.learn(task.x[chosen], draw))
+            look = seconds(lambda: pupil.look(task.x[evenly(slab.watch, WATCHED)]))
+            restore = pupil.seconds_to_restore(task.x[slab.score])
+        epochs, slabs = self.lessons.epochs, len(task.slabs)
+        looks = epochs // self.lessons.check_every if self.lessons.patience else 0
+        steps = epochs * self.lessons.steps_per_epoch(len(self._learnt(slab)))
+        return slabs * (steps * step + looks * look + restore)
+
+    @property
+    def _place(self) -> Place:
+        return Place(device=self.device, precision=self.precision)
+
+    def _learnt(self, slab: Slab) -> np.ndarray:
+        return evenly(slab.learn, self.lessons.learn_slices)
+
+    def _restored(self, task: Exercise, content: str, draw: int) -> Float[Tensor, "k c s s"]:
+        """Return the pseudo-healthy slices, 0 for those that are not scored."""
+        x_hat = torch.zeros_like(task.x)
+        steps = len(task.slabs) * self.lessons.epochs
+        key = int(content[:16], 16)
+        with reporting(steps, quiet=parent_process() is not None) as report:
+            for number, slab in enumerate(task.slabs):
+                with self._place.seeded(self.seed, key, draw, number) as noise:
+                    pupil = self.lessons.pupil(task.x.shape[1], self._place)
+                    self._teach(pupil, task, slab, noise)
+                    x_hat[slab.score] = pupil.restored(task.x[slab.score], noise)
+                done = (number + 1) * self.lessons.epochs
+                report(done, done / steps)
+        return x_hat
+
+    def _teach(self, pupil: Pupil, task: Exercise, slab: Slab, draw: Generator) -> None:
+        """Train until the watched slices are restored no better; leave the best weights."""
+        lessons, best = self.lessons, Best()
+        learnt = self._learnt(slab)
+        watched = task.x[evenly(slab.watch, WATCHED)]
+        for epoch in range(1, lessons.epochs + 1):
+            for chosen in batches(learnt, lessons.batch, draw):
+                pupil.learn(lessons.augmentation.of(task.x[chosen], draw), draw)
+            if lessons.patience and epoch % lessons.check_every == 0:
+                best.offer(pupil.look(watched), pupil.net, step=epoch)
+                if epoch - best.step >= lessons.patience * lessons.check_every:
+                    break
+        best.give_to(pupil.net)
+
+
+def batches(levels: np.ndarray, size: int, draw: Generator) -> list[np.ndarray]:
+    """Return all slices in random order, in full batches: slices of the first fill the last."""
+    order = torch.randperm(len(levels), generator=draw).numpy()
+    count = -(-len(levels) // size)
+    filled = np.resize(levels[order], count * size)
+    return list(filled.reshape(count, size))
+
+
+def standardised(error: Map, scored: Mask) -> Map:
+    """Return how far errors lie above their median, in robust standard deviations; 0 or more."""
+    inside = error[scored]
+    centre = np.median(inside)
+    spread = 1.4826 * np.median(np.abs(inside - centre))
+    z = (error - centre) / max(float(spread), 1e-6)
+    return np.where(scored, z.clip(0), 0).astype(np.float32)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long ``work`` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _within(task: Exercise, x_hat: Float[Tensor, "k c s s"], scan: Scan) -> Image:
+    shown: Image = np.where(task.scored(scan.brain), task.image_of(x_hat), np.float32(0))
+    return shown
