@@ -14,9 +14,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from hale.calibration import Calibrating
 from hale.core.errors import Refused
 from hale.core.method import Method
-from hale.methods import METHODS, find
+from hale.methods import METHODS, describe, find
 from hale.post.score import refuse_score
-from hale.post.settings import PostProcessing, Score
+from hale.post.settings import REFERENCES, PostProcessing, Score
 from hale.prep.settings import Preparation
 
 
@@ -48,6 +48,13 @@ class Recipe:
         """Return what results call the method: with the score in place of its own, ``vae+mhd``."""
         own = self.post.score is Score.OWN
         return self.method_name if own else f"{self.method_name}+{self.post.score}"
+
+    @property
+    def reference(self) -> str:
+        """Return the papers of the method and of the score in place of its own."""
+        own: str = describe(self.method_name)["reference"]
+        score = REFERENCES.get(self.post.score)
+        return own if score is None else f"{own}; score: {score}"
 
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out, as plain TOML types."""

@@ -5,7 +5,6 @@ from typing import Any
 
 from hale.calibration import Calibration, settings_of
 from hale.core.scan import Space
-from hale.methods import describe
 from hale.recipe import Recipe
 
 CARD = """\
@@ -57,7 +56,7 @@ def card(
         doc=(type(recipe.method).__doc__ or "").strip(),
         method=recipe.title,
         supervision=recipe.method.supervision,
-        reference=describe(recipe.method_name)["reference"],
+        reference=recipe.reference,
         slots=" + ".join("/".join(slot) for slot in space.slots),
         shape=" x ".join(map(str, space.grid.shape)),
         spacing=spacing,

@@ -15,7 +15,6 @@ from hale.core.scan import RawScan
 from hale.core.trace import Trace
 from hale.core.types import Labels, LabelsElsewhere, Map, Mask, MaskElsewhere
 from hale.io.cache import Cache
-from hale.methods import describe
 from hale.pipeline.domain import validity
 from hale.pipeline.fitness import quality_of, refuse_unfit
 from hale.pipeline.model import Model, runs_in, score, summary, versions
@@ -193,7 +192,7 @@ def _common(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap)
         "provenance": {
             **versions(),
             **summary(model),
-            "reference": describe(model.recipe.method_name)["reference"],
+            "reference": model.recipe.reference,
             "input_files": list(raw.source.files),
             "input_sha256": list(raw.source.sha256),
             "precision": str(runs_in(model)),

@@ -26,6 +26,14 @@ class Score(StrEnum):
     """1 - structural similarity with the mean of samples, times the Mahalanobis distance."""
 
 
+REFERENCES = {
+    Score.SSIM: "Wang et al. 2004, DOI 10.1109/TIP.2003.819861",
+    Score.SSIM_ENS: "Behrendt et al. 2024, ISBI, arXiv:2403.14262",
+    Score.MHD: "Behrendt et al. 2024, MICCAI, DOI 10.1007/978-3-031-72120-5_37, arXiv:2407.12474",
+}
+"""Where a score in place of the method's own comes from."""
+
+
 class DataRange(StrEnum):
     """Which range of intensities structural similarity holds for the whole one."""
 
