@@ -190,6 +190,24 @@ class Seeded(Protocol):
 
 
 @runtime_checkable
+class Estimates(Protocol):
+    """Optional: a detector that takes its time, and can say how much before it begins."""
+
+    def estimate(self, scan: Scan) -> float:
+        """Return about how many seconds `Detector.score` takes at most, on this machine."""
+        ...
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """Optional: a detector that has something to say of a scan beside its map."""
+
+    def remarks(self, scan: Scan) -> tuple[str, ...]:
+        """Return what a reader of the map must know, a sentence each."""
+        ...
+
+
+@runtime_checkable
 class Method(Protocol):
     """Hyper-parameters, and how to learn with them. Implement it as a frozen dataclass."""
 

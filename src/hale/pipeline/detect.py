@@ -1,6 +1,7 @@
 """From a raw exam and a model to a detection on the exam's own grid."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from hale.calibration import Calibration, Component, settings_of
 from hale.core.anomaly import AnomalyMap, top_mean
 from hale.core.detection import Detection, Lesion
 from hale.core.grid import Grid
+from hale.core.method import Estimates, Remarks
 from hale.core.scan import RawScan
 from hale.core.trace import Trace
 from hale.core.types import Labels, LabelsElsewhere, Map, Mask, MaskElsewhere
@@ -18,6 +20,7 @@ from hale.io.cache import Cache
 from hale.pipeline.domain import validity
 from hale.pipeline.fitness import quality_of, refuse_unfit
 from hale.pipeline.model import Model, runs_in, score, summary, versions
+from hale.pipeline.prepare import quiet
 from hale.prep.chain import Prepared, prepare
 from hale.prep.settings import MNI152, Mode
 from hale.prep.template import template_on
@@ -27,7 +30,12 @@ REACH = 2.0
 
 
 def detect(
-    model: Model, raw: RawScan, cache: Cache | None = None, *, insist: bool = False
+    model: Model,
+    raw: RawScan,
+    cache: Cache | None = None,
+    *,
+    insist: bool = False,
+    tell: Callable[[str], None] = quiet,
 ) -> Detection:
     """Return what ``model`` finds in one exam, on the exam's grid.
 
@@ -36,6 +44,7 @@ def detect(
         raw: The exam, as `hale.io.raw.read_raw` reads it.
         cache: Where stages of the preparation are kept.
         insist: Whether to go on where contrast or quality control refuse, saying so.
+        tell: Told how long the scan will take, where a method needs its time.
 
     Raises:
         Refused: The exam cannot be prepared for this model, or is not fit for it.
@@ -44,6 +53,10 @@ def detect(
     quality = quality_of(prepared.trace, model.calibration)
     if not insist:
         refuse_unfit(raw.id, quality)
+    if isinstance(model.detector, Estimates):
+        tell(
+            f"{raw.id}: {_duration(model.detector.estimate(prepared.scan))} at most on this machine"
+        )
     start = time.perf_counter()
     anomaly = score(model, prepared.scan)
     seconds = {**prepared.trace.seconds, "score": time.perf_counter() - start}
@@ -55,6 +68,14 @@ def detect(
     )
     seconds["undo"] = time.perf_counter() - start
     return replace(detection, quality=quality, seconds=seconds)
+
+
+def _duration(seconds: float) -> str:
+    """Return a time that nobody holds us to, e.g. ``about 3 minutes``."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"about {seconds / length:.0f} {unit}"
+    return f"about {max(1, round(seconds))} s"
 
 
 def _uncalibrated(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap) -> Detection:
@@ -180,6 +201,8 @@ def _common(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap)
             f"computed in precision {runs_in(model)}, calibrated in {model.precision}:"
             " p-values may be off"
         )
+    if isinstance(model.detector, Remarks):
+        notes += model.detector.remarks(prepared.scan)
     return {
         "id": raw.id,
         "contrasts": raw.volumes,
