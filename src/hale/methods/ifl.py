@@ -20,7 +20,7 @@ from hale.core.grid import Grid
 from hale.core.method import Precision, Run, State, Supervision, Training, refuse_foreign_state
 from hale.core.scan import Scan, Space
 from hale.core.types import Image, Map
-from hale.nets.implicit_field import CLASSES, ImplicitField, settled
+from hale.nets.implicit_field import CLASSES, ImplicitField, multiplied_out
 from hale.nets.state import arrays, load
 from hale.post.pool import mean, mean_with_zeros, minimum, widths
 from hale.train.auto_decoder import cross_entropy
@@ -49,9 +49,11 @@ class IFL(Restoration):
         torch.manual_seed(run.seed)
         centres = centres_of(training.healthy, self.palette)
         learnt = self.grow(training, centres, run)
+        net = self.field(len(centres), normed=False)
+        net.load_state_dict(multiplied_out(learnt.field))
         return IFLDetector(
             settings=self,
-            net=settled(learnt.field),
+            net=net,
             centres=centres,
             mean_code=learnt.mean_code().cpu(),
             device=run.device,
@@ -69,7 +71,7 @@ class IFL(Restoration):
         load(net, {name: state[name] for name in shapes})
         return IFLDetector(
             settings=self,
-            net=settled(net),
+            net=net,
             centres=np.array(state["centres"]),
             mean_code=torch.from_numpy(np.array(state["mean_code"])),
         )
@@ -88,8 +90,9 @@ class IFLDetector:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Take a copy of the network, and place it."""
-        object.__setattr__(self, "net", deepcopy(self.net).to(self.device))
+        """Take a copy of the network, place it and freeze it."""
+        net = deepcopy(self.net).requires_grad_(requires_grad=False).eval()
+        object.__setattr__(self, "net", net.to(self.device))
 
     def score(self, scan: Scan) -> AnomalyMap:
         """Return -log p of the observed classes, its minimum and then its mean over boxes."""

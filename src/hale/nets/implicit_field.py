@@ -7,14 +7,12 @@ arXiv:2006.10739.
 """
 
 from collections.abc import Mapping
-from copy import deepcopy
 from math import pi
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
 from hale.core.errors import Refused
@@ -112,13 +110,14 @@ def encoded(position: Float[Tensor, "*b 3"], frequencies: int) -> Float[Tensor, 
     return torch.cat([angles.sin(), angles.cos()], -1)
 
 
-def settled(field: ImplicitField) -> ImplicitField:
-    """Return a copy whose rows of weights are multiplied out, frozen and without dropout."""
-    own = deepcopy(field)
-    for layer in own.children():
-        if parametrize.is_parametrized(layer):
-            parametrize.remove_parametrizations(layer, "weight")
-    return own.requires_grad_(requires_grad=False).eval()
+def multiplied_out(field: ImplicitField) -> dict[str, Tensor]:
+    """Return the weights of ``field`` under the names of one that is not normed."""
+    with torch.no_grad():
+        return {
+            f"{name}.{kind}": getattr(layer, kind).detach().clone()
+            for name, layer in field.named_children()
+            for kind in ("weight", "bias")
+        }
 
 
 def from_public(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -86,24 +86,25 @@ def mode(classes: Classes, *, width: int, lowest: int = 0) -> Classes:
         width: Voxels along each axis; 1 changes nothing.
         lowest: Classes below it are not counted; where nothing is counted the result is this.
     """
+    size = [min(width, length) for length in classes.shape]
+    around = np.pad(classes, [(n // 2, (n - 1) // 2) for n in size])
     best = np.zeros(classes.shape, np.uint16)
     winner = np.full(classes.shape, lowest, np.uint8)
     for label in range(lowest, CLASSES):
-        count = (classes == label).astype(np.uint16)
-        for axis, length in enumerate(classes.shape):
-            count = _box_sum(count, min(width, length), axis)
+        count = (around == label).astype(np.uint16)
+        for axis, n in enumerate(size):
+            count = _summed(count, n, axis)
         more = count > best
         best[more], winner[more] = count[more], label
     return winner
 
 
-def _box_sum(values: np.ndarray, width: int, axis: int) -> np.ndarray:
-    """Return the sum of ``width`` voxels along ``axis``, zeros beyond."""
-    pad = [(0, 0)] * 3
-    pad[axis] = (width // 2, (width - 1) // 2)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, pad), width, axis=axis)
-    summed: np.ndarray = windows.sum(-1, dtype=values.dtype)
-    return summed
+def _summed(values: np.ndarray, width: int, axis: int) -> np.ndarray:
+    """Return the sums of ``width`` neighbours along ``axis``, where there are as many."""
+    rows = np.moveaxis(values, axis, 0)
+    last = len(rows) - width
+    total = sum(rows[n : n + last + 1] for n in range(width))
+    return np.moveaxis(np.asarray(total), 0, axis)
 
 
 def classes_of(
