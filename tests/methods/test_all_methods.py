@@ -46,6 +46,10 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "gmvae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "skipae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
+    "strega": {
+        **{"size": 32, "maps": [8, 16], "latent": 8, "lr": 1e-2, "batch": 8, "steps": 60},
+        **{"residual": "abs", "validate_every": 20},
+    },
     "vae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
 }
 """Hyper-parameters that make a method fit in a second; {} for one that does anyway."""
