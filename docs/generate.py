@@ -34,9 +34,16 @@ def _commands() -> Iterator[str]:
     yield "Every command takes `--help`. Exit status: 0 done, 1 a defect of ours, 2 input or usage"
     yield "refused, 3 a cohort finished with failures, 130 stopped from the keyboard. An error is"
     yield "one line on standard error: what was wrong, and what to do."
-    for command in app.registered_commands:
-        function: Any = command.callback
-        yield f"\n## hale {command.name}\n"
+    commands = [(str(command.name), command.callback) for command in app.registered_commands]
+    for group in app.registered_groups:
+        inner: Any = group.typer_instance
+        name = inner.info.name
+        commands += [
+            (f"{name} {c.callback.__name__}", c.callback) for c in inner.registered_commands
+        ]
+    for words, callback in commands:
+        function: Any = callback
+        yield f"\n## hale {words}\n"
         yield from _help(inspect.cleandoc(function.__doc__))
         yield "\n| argument or option | default | what it is |\n|---|---|---|"
         hints = get_type_hints(function, include_extras=True)

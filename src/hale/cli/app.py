@@ -16,6 +16,7 @@ from hale.cli import (
     detect,
     evaluate,
     fit,
+    imports,
     methods,
     phantom,
     prepare,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 for module in (demo, prepare, fit, calibrate, detect, evaluate, methods, recipe, phantom, series):
     app.command(module.__name__.rpartition(".")[2])(module.command)
+app.add_typer(imports.app)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Of click, or of the copy of click that newer typer carries."""
