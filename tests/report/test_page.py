@@ -82,7 +82,7 @@ def test_says_that_nothing_was_flagged(read, nothing):
 
 def test_says_that_an_uncalibrated_method_gives_ranks(read, uncalibrated):
     page = read(uncalibrated)
-    assert "Map and ranks only: this method is uncalibrated" in page.text
+    assert "Map and ranks only: no calibrated decision" in page.text
     assert "p =" not in page.text
     assert "All components" not in page.text
     assert len(page.images) == 2, "mosaic and brain"

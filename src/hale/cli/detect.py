@@ -27,7 +27,7 @@ from hale.cli.arguments import (
     refuse_to_replace,
     warn,
 )
-from hale.cli.output import print_json, say
+from hale.cli.output import print_json, say, tell
 from hale.cli.progress import Bars
 from hale.core.errors import Refused
 from hale.core.method import Device, Precision
@@ -104,7 +104,8 @@ def command(
     """Show where a scan departs from healthy brains: maps, lesions, a report.
 
     Give a model from `hale fit`; or a method that learns from the scan itself,
-    `--method intensity`, which yields a map and ranks but no p-values.
+    `--method intensity`, which yields a map and ranks but no p-values. Those that
+    train a network (convae_scan, anogan_scan) say first how long they will take.
 
     A scan is a file; the folder of a subject, a session or DICOM files; or, with
     several contrasts, one option for each. Heads and extracted brains, turned in
@@ -125,6 +126,8 @@ def command(
       hale detect dicom/ --series T1w=4 --model models/atlas --out result/
 
       hale detect head.nii.gz --contrast CT --method intensity --out result/
+
+      hale detect slice.npy --method convae_scan-small --out result/
 
       hale detect patients/ --model models/atlas --out results/
     """
@@ -190,7 +193,7 @@ def _detect_one(job: "Job", entry: "Entry", brain_mask: Path | None, *, json: bo
     from hale.pipeline.write import as_json, write_detection
 
     raw = read_entry(entry, brain=brain_mask)
-    detection = detect(job.model(raw), raw, job.cache, insist=job.insist)
+    detection = detect(job.model(raw), raw, job.cache, insist=job.insist, tell=tell)
     write_detection(detection, raw.source, job.out, report=job.report)
     if json:
         print_json(as_json(detection))

@@ -14,6 +14,11 @@ def say(line: str) -> None:
     typer.echo(line)
 
 
+def tell(line: str) -> None:
+    """Print a line on standard error, beside the results."""
+    typer.echo(line, err=True)
+
+
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print plain values as JSON."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

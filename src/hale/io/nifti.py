@@ -1,4 +1,7 @@
-"""Read and write NIfTI and its kin: RAS+ inside, the axes of the file outside."""
+"""Read and write NIfTI and its kin: RAS+ inside, the axes of the file outside.
+
+Single slices without a header (`hale.io.picture`) are read as volumes of one slice.
+"""
 
 import gzip
 import hashlib
@@ -23,8 +26,16 @@ from nibabel.spatialimages import HeaderDataError
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.scan import Stored, Volume
-from hale.core.types import Affine
+from hale.core.types import Affine, Map
 from hale.io.header import checked_affine, checked_shape, checked_type
+from hale.io.picture import (
+    PICTURES,
+    TAKEN,
+    is_picture,
+    picture_affine,
+    picture_shape,
+    read_picture,
+)
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img", ".mgz", ".mgh")
 HEADER_BYTES = 348
@@ -43,14 +54,14 @@ class ReadVolume:
 
 
 def is_image(path: Path) -> bool:
-    """Say whether the name is one of an image file that can be read."""
+    """Say whether a name is one of an image with a header: what cohorts are made of."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def stem(path: Path) -> str:
     """Return the file name without its image suffix."""
     name = path.name
-    for suffix in SUFFIXES:
+    for suffix in (*SUFFIXES, *PICTURES):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
@@ -64,19 +75,35 @@ def read_volume(path: Path) -> ReadVolume:
     Raises:
         Refused: The file is missing, empty, damaged, no image, or its header cannot be trusted.
     """
+    _refuse_no_file(path)
+    if is_picture(path):
+        return _read_slice(path)
     image = _open(path)
     checked_type(path, image)
     shape, notes = checked_shape(path, image)
     affine, doubts = checked_affine(path, image, shape)
     notes += [*doubts, *_scaling_notes(image)]
     values = _values(path, image).reshape(shape)
+    return _read(path, values, _stored(image, shape, affine), notes)
+
+
+def _read_slice(path: Path) -> ReadVolume:
+    """Read a picture as a volume of one slice."""
+    values = read_picture(path)[:, :, None]
+    height, width, _ = values.shape
+    stored = Stored(shape=(height, width, 1), affine=picture_affine(height))
+    return _read(path, values, stored, [TAKEN])
+
+
+def _read(path: Path, values: Map, stored: Stored, notes: list[str]) -> ReadVolume:
+    """Turn values to RAS+; refuse those that show nothing."""
     _refuse_constant(path, values)
-    orientation = ornt_transform(io_orientation(affine), RAS)
+    orientation = ornt_transform(io_orientation(stored.affine), RAS)
     turned = np.ascontiguousarray(apply_orientation(values, orientation))
-    grid = Grid(shape=turned.shape, affine=affine @ inv_ornt_aff(orientation, shape))
+    affine = stored.affine @ inv_ornt_aff(orientation, stored.shape)
     return ReadVolume(
-        volume=Volume(values=turned, grid=grid),
-        stored=_stored(image, shape, affine),
+        volume=Volume(values=turned, grid=Grid(shape=turned.shape, affine=affine)),
+        stored=stored,
         sha256=file_hash(path),
         notes=tuple(notes),
     )
@@ -88,7 +115,8 @@ def voxel_count(path: Path) -> int:
     Raises:
         Refused: The file is missing, empty or no image.
     """
-    return int(np.prod(_open(path).shape))
+    _refuse_no_file(path)
+    return int(np.prod(picture_shape(path) if is_picture(path) else _open(path).shape))
 
 
 def write_volume(path: Path, values: np.ndarray, stored: Stored) -> None:
@@ -96,11 +124,7 @@ def write_volume(path: Path, values: np.ndarray, stored: Stored) -> None:
 
     The file appears whole or not at all.
     """
-    orientation = ornt_transform(RAS, io_orientation(stored.affine))
-    turned = apply_orientation(values, orientation)
-    if turned.shape != stored.shape:
-        msg = f"values turn into {turned.shape}, the file had {stored.shape}"
-        raise ValueError(msg)
+    turned = as_stored(values, stored)
     image = nib.Nifti1Image(turned, stored.affine)
     image.set_sform(stored.affine, stored.sform_code)
     image.set_qform(stored.affine if stored.qform is None else stored.qform, stored.qform_code)
@@ -111,23 +135,36 @@ def write_volume(path: Path, values: np.ndarray, stored: Stored) -> None:
         part.replace(path)
 
 
+def as_stored(values: np.ndarray, stored: Stored) -> np.ndarray:
+    """Return RAS+ ``values`` in the axes of the file that ``stored`` remembers."""
+    orientation = ornt_transform(RAS, io_orientation(stored.affine))
+    turned: np.ndarray = apply_orientation(values, orientation)
+    if turned.shape != stored.shape:
+        msg = f"values turn into {turned.shape}, the file had {stored.shape}"
+        raise ValueError(msg)
+    return turned
+
+
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(path: Path) -> Any:
-    """Return the nibabel image, header read and voxels not."""
+def _refuse_no_file(path: Path) -> None:
     if not path.exists():
         raise Refused(str(path), "there is no such file", "check the path")
     if not path.is_file():
         raise Refused(str(path), "is not a file", "give an image file")
-    if not is_image(path):
-        remedy = f"give one of {', '.join(SUFFIXES)}"
+    if not is_image(path) and not is_picture(path):
+        remedy = f"give one of {', '.join((*SUFFIXES, *PICTURES))}"
         raise Refused(str(path), "is not an image file by its name", remedy)
     if path.stat().st_size == 0:
         raise Refused(str(path), "is empty (0 bytes)", "copy or export the scan again")
+
+
+def _open(path: Path) -> Any:
+    """Return the nibabel image, header read and voxels not."""
     _refuse_half_a_pair(path)
     try:
         with nib.imageglobals.LoggingOutputSuppressor():

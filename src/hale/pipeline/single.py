@@ -1,5 +1,6 @@
 """Methods that learn from the scan itself need no model folder: map and ranks, no p-values."""
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,21 @@ from hale.pipeline.model import Model, placed, versions
 from hale.prep.chain import space_of
 from hale.prep.settings import Mode, Normalisation
 from hale.prep.template import template_hash
-from hale.recipe import Recipe, build_recipe, bundled_or_path, read_recipe
+from hale.recipe import Recipe, build_recipe, bundled, bundled_or_path, read_recipe
 
 
 def names_a_method(method: str) -> bool:
-    """Say whether a method is meant, to run where the scan lies, and not a recipe."""
-    return method in METHODS and not Path(method).exists()
+    """Say whether a method or its preset is meant, to run where the scan lies, and not a recipe."""
+    return not Path(method).exists() and (method in METHODS or _in_place(method) is not None)
 
 
 def single_scan_recipe(method: str, contrast: Contrast | None, overrides: Sequence[str]) -> Recipe:
     """Return the recipe of a single-scan method.
 
     Args:
-        method: Its name, to run where the scan lies; or a recipe's name or path.
+        method: Its name, to run where the scan lies; or a recipe's name or path. A bundled recipe
+            of ``prep.mode = "native"`` is a preset: it takes any contrast, and a method's name
+            stands for its ``default``.
         contrast: Of the scan; None with a recipe, which says its own.
         overrides: ``section.key=value`` settings.
 
@@ -33,10 +36,11 @@ def single_scan_recipe(method: str, contrast: Contrast | None, overrides: Sequen
         Refused: There is no such method or recipe, or it learns from a cohort.
     """
     if names_a_method(method):
-        prep: dict[str, Any] = {"mode": Mode.NATIVE, "slots": [[contrast or Contrast.T1W]]}
+        table = _in_place(method) or {"method": {"name": method}, "prep": {"mode": Mode.NATIVE}}
+        table["prep"]["slots"] = [[contrast or Contrast.T1W]]
         if contrast is Contrast.CT:
-            prep["normalise"] = Normalisation.WINDOW
-        recipe = build_recipe({"method": {"name": method}, "prep": prep}, overrides=overrides)
+            table["prep"]["normalise"] = Normalisation.WINDOW
+        recipe = build_recipe(table, overrides=overrides)
     else:
         path = bundled_or_path(method)
         if not path.exists():
@@ -47,6 +51,14 @@ def single_scan_recipe(method: str, contrast: Contrast | None, overrides: Sequen
         why = f"learns from {recipe.method.supervision}, not from one"
         raise Refused(f"--method {method}", why, "fit it first (`hale fit`), then give --model")
     return recipe
+
+
+def _in_place(method: str) -> dict[str, Any] | None:
+    """Return the table of a bundled recipe that runs where the scan lies; None: there is none."""
+    recipes = bundled()
+    path = recipes.get(f"{method}-default") if method in METHODS else recipes.get(method)
+    table = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    return table if table.get("prep", {}).get("mode") == Mode.NATIVE else None
 
 
 def single_scan_model(

@@ -21,9 +21,11 @@ from hale.core.grid import Grid
 from hale.core.quality import LEFT_RIGHT, ContrastSeen, Quality
 from hale.core.scan import Source, Stored
 from hale.io.model import swap
-from hale.io.nifti import write_volume
+from hale.io.nifti import as_stored, write_volume
+from hale.io.picture import is_picture
 from hale.report.page import write_report
 from hale.report.view import first_volume
+from hale.report.words import decision
 
 RESULT = "detection.json"
 LESION_COLUMNS = (
@@ -49,7 +51,8 @@ def write_detection(
     Args:
         detection: On the scan's RAS+ grid.
         source: Of the scan. The maps are written as its file stored its voxels, RAS+ where it came
-            from no file; where it came as DICOM, the mask is written as DICOM SEG too.
+            from no file. Where it came as DICOM, the mask is written as DICOM SEG too; where it
+            came as a picture, the map as an array of its pixels.
         out: A folder; it appears when it is complete.
         report: Whether to draw ``report.html`` too.
 
@@ -60,6 +63,8 @@ def write_detection(
     stored = source.stored or Stored(shape=grid.shape, affine=grid.affine)
     with new_folder(out) as folder:
         write_volume(folder / "anomaly.nii.gz", detection.anomaly, stored)
+        if is_picture(Path(next(iter(source.files), ""))):
+            np.save(folder / "anomaly.npy", as_stored(detection.anomaly, stored)[..., 0])
         write_volume(folder / "brain.nii.gz", detection.brain.astype(np.uint8), stored)
         if detection.pvalue is not None:
             write_volume(folder / "pvalue.nii.gz", detection.pvalue, stored)
@@ -124,6 +129,7 @@ def as_json(detection: Detection) -> dict[str, Any]:
         "contrasts": [str(contrast) for contrast in detection.contrasts],
         "score": detection.score,
         "flagged": detection.flagged,
+        "decision": decision(detection),
         "p_values": None if detection.validity is None else asdict(detection.validity),
         "calibration": detection.calibration,
         "lesions": [asdict(lesion) for lesion in detection.lesions],

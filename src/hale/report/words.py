@@ -28,12 +28,19 @@ class Verdict:
     meaning: str
 
 
+def decision(detection: Detection) -> str:
+    """Return what was decided of a scan, in the words of ``detection.json``."""
+    if detection.flagged is None:
+        return "no calibrated decision"
+    return "flagged" if detection.flagged else "not flagged"
+
+
 def verdict(detection: Detection) -> Verdict:
     """Say what was found, in words that need no statistics."""
     if detection.flagged is None:
         return Verdict(
             tone="open",
-            headline="Map and ranks only: this method is uncalibrated",
+            headline="Map and ranks only: no calibrated decision",
             meaning="Brighter is more unusual within this scan. No healthy scans tell how unusual "
             "is too unusual, so there are no components, no p-values and no verdict.",
         )

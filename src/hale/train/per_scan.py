@@ -57,6 +57,21 @@ class PerScan:
         """Return nothing: what is learnt belongs to one scan, and is gone after it."""
         return {}
 
+    def remarks(self, scan: Scan) -> tuple[str, ...]:
+        """Return what was scored by a model that saw it, and what was not scored."""
+        task = exercise(scan, self.lessons)
+        told = []
+        if len(task.slabs) == 1 and task.slabs[0].learn is task.slabs[0].score:
+            told.append(
+                "no cross-fitting: the networks learnt from the slices that they score, and may"
+                " have learnt what is abnormal there"
+            )
+        count = sum(slab.score.size for slab in task.slabs)
+        brain = int(scan.brain.any(tuple(n for n in range(3) if n != task.axis)).sum())
+        if count < brain:
+            told.append(f"{count} of {brain} slices scored, the one with most brain: 0 elsewhere")
+        return tuple(told)
+
     def estimate(self, scan: Scan) -> float:
         """Return about how many seconds `score` takes at most, from a few steps on this machine."""
         task, place = exercise(scan, self.lessons), self._place
