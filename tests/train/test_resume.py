@@ -21,7 +21,7 @@ def fit(method: str, place: Path, *options: str) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["ae", "dae"])
+@pytest.mark.parametrize("method", ["ae", "dae", "fanogan"])
 def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(method, tmp_path):
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     straight.mkdir()
@@ -49,6 +49,13 @@ def test_two_processes_learn_what_one_does(tmp_path):
     one, two = states
     for name, weights in one.items():
         np.testing.assert_allclose(two[name], weights, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_can_share_several_networks(tmp_path):
+    done = fit("fanogan", tmp_path, "--devices", "2")
+    assert done.returncode == 0, done.stderr
+    assert all(np.isfinite(weights).all() for weights in load_file(tmp_path / "state").values())
 
 
 def losses(place: Path) -> list[dict[str, float]]:

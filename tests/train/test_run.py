@@ -156,6 +156,65 @@ def test_gradients_are_clipped():
     assert abs(net.weight.item() - before) < 0.5
 
 
+def test_clipping_can_be_left_off():
+    run = make(clip_norm=0.5)
+    net = nn.Linear(1, 1)
+    net, sgd = run.setup(net, torch.optim.SGD(net.parameters(), lr=1.0))
+    before = net.weight.item()
+    next(run.steps(1)).descend(1000 * net(torch.ones(1, 1)).sum(), sgd, clip=False)
+    assert before - net.weight.item() == pytest.approx(1000)
+
+
+def duel(run: FabricRun, total: int = 12) -> list[dict[str, torch.Tensor]]:
+    """Teach two networks in turn, each by the error of their sum."""
+    torch.manual_seed(run.seed)
+    owns = [nn.Linear(2, 1), nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.5), nn.Linear(4, 1))]
+    pairs = [run.setup(net, torch.optim.Adam(net.parameters(), lr=0.1)) for net in owns]
+    state = {f"{k}{n}": one for n, pair in enumerate(pairs) for k, one in enumerate(pair)}
+    for step in run.steps(total, **state):
+        turn = step.number % 2
+        net, adam = pairs[turn]
+        x = torch.randn(4, 2, generator=step.generator)
+        error = net(x) + owns[1 - turn](x).detach() - x.sum(1, keepdim=True)
+        step.descend(error.square().mean(), adam, name=f"loss{turn}")
+    return [{name: value.clone() for name, value in net.state_dict().items()} for net in owns]
+
+
+def test_several_networks_go_on_together(tmp_path):
+    straight = duel(make(folder=tmp_path, save_steps=1, keep=30))
+    for step in (1, 6, 11):
+        resumed = duel(make(folder=tmp_path, save_steps=1, keep=30, resume=step))
+        assert all(equal(a, b) for a, b in zip(resumed, straight, strict=True))
+
+
+def test_the_log_tells_several_losses_apart(tmp_path):
+    duel(make(folder=tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    names = [name for line in lines for name in line if name not in {"step", "seconds"}]
+    assert names == ["loss0", "loss1"] * 6
+
+
+def test_a_step_teaches_one_network_and_leaves_the_others():
+    one, two = duel(make(), 1), duel(make(), 2)
+    assert equal(one[0], two[0])
+    assert not equal(one[1], two[1])
+
+
+def test_with_several_networks_one_has_to_be_named():
+    run = make()
+    nets = [nn.Linear(1, 1) for _ in range(2)]
+    pairs = [run.setup(net, torch.optim.SGD(net.parameters(), lr=1.0)) for net in nets]
+    with pytest.raises(ValueError, match="which of the 2"):
+        next(run.steps(1)).descend(pairs[0][0](torch.ones(1, 1)).sum())
+
+
+def test_the_draw_of_an_earlier_step_can_be_repeated():
+    first, _, third = make().steps(3)
+    drawn = first.draw(1000, size=8)
+    assert torch.equal(third.draw(1000, size=8, of=0), drawn)
+    assert not torch.equal(third.draw(1000, size=8), drawn)
+
+
 def test_what_auto_means():
     assert resolve_device("auto") in {Device.CPU, Device.CUDA}
     assert resolve_precision("auto", Device.CUDA) is Precision.BF16

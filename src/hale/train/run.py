@@ -123,9 +123,10 @@ class FabricRun:
 
         Raises:
             Refused: The gradient is not finite.
+            ValueError: Several optimisers were set up, and none is named.
         """
         if optimiser is None:
-            (optimiser,) = self._nets
+            optimiser = self._only()
         optimiser.zero_grad()
         self._fabric.backward(loss)
         norm = self._fabric.clip_gradients(
@@ -157,6 +158,12 @@ class FabricRun:
     def processes(self) -> int:
         """Return how many processes share each step."""
         return self._fabric.world_size
+
+    def _only(self) -> Any:
+        if len(self._nets) != 1:
+            raise ValueError(f"which of the {len(self._nets)} optimisers is to step?")
+        (optimiser,) = self._nets
+        return optimiser
 
     def _progress(self, number: int, total: int) -> float:
         if self.budget_minutes is None:
