@@ -31,11 +31,13 @@ TINY: dict[str, dict[str, Any]] = {
     "ae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "validate_every": 20},
     "cevae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "edge": 4},
     "anogan_scan": {
-        **{"size": 64, "slabs": 2, "gap_mm": 2.0, "batch": 4, "lr": 1e-3, "epochs": 10},
+        **{"size": 64, "slabs": 2, "gap_mm": 2.0, "batch": 4, "epoch_slices": 8},
+        **{"lr": 1e-3, "epochs": 10},
         **{"search_steps": 20, "search_lr": 0.1, "restarts": 1},
     },
     "convae_scan": {
-        **{"size": 64, "slabs": 2, "gap_mm": 2.0, "batch": 4, "lr": 3e-3, "epochs": 10},
+        **{"size": 64, "slabs": 2, "gap_mm": 2.0, "batch": 4, "epoch_slices": 8},
+        **{"lr": 3e-3, "epochs": 10},
     },
     "dae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "fanogan": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 140},

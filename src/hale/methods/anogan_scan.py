@@ -6,6 +6,7 @@ networks of github.com/ApurvaMayank-iitb/24D0894_IE643_NIFTI.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -114,10 +115,15 @@ class Adversaries:
         return self._closest(x, draw, steps=settings.search_steps, restarts=settings.restarts)
 
     def seconds_to_restore(self, x: Float[Tensor, "n c s s"]) -> float:
-        """Return how long `restored` takes, from two steps with one slice."""
+        """Return how long `restored` takes, from three steps with some of the slices."""
+        restarts, part = self.settings.restarts, x[: together(self.settings.restarts)]
         draw = torch.Generator().manual_seed(0)
-        two = seconds(lambda: self._closest(x[:1], draw, steps=2, restarts=1))
-        return len(x) * self.settings.restarts * max(1, self.settings.search_steps) * two / 2
+        one, three = (
+            seconds(partial(self._closest, part, draw, steps=steps, restarts=restarts))
+            for steps in (1, 3)
+        )
+        step = max(three - one, 0.0) / 2
+        return (one + self.settings.search_steps * step) * len(x) / len(part)
 
     def _closest(
         self, x: Float[Tensor, "n c s s"], draw: Draw, *, steps: int, restarts: int
@@ -132,7 +138,7 @@ class Adversaries:
         )
         z0 = torch.randn(restarts, len(x), LATENT, generator=draw)
         found = []
-        for which in torch.arange(len(x)).split(max(1, TOGETHER // restarts)):
+        for which in torch.arange(len(x)).split(together(restarts)):
             with self.place.arithmetic():
                 z, _ = search.closest(
                     self.place.put(2 * x[which] - 1), self.place.put(z0[:, which])
@@ -140,6 +146,11 @@ class Adversaries:
                 with torch.no_grad():
                     found.append((generator(z).float().cpu() + 1) / 2)
         return torch.cat(found)
+
+
+def together(restarts: int) -> int:
+    """Return for how many slices latents are searched at once."""
+    return max(1, TOGETHER // restarts)
 
 
 def cross_entropy(logits: Float[Tensor, "b 1 u v"], real: float) -> Float[Tensor, ""]:

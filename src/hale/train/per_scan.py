@@ -18,7 +18,7 @@ from hale.train.best import Best
 from hale.train.exercise import Exercise, exercise
 from hale.train.progress import reporting
 from hale.train.single_scan import Place, Pupil, ScanLessons
-from hale.train.slabs import Slab, evenly
+from hale.train.slabs import Levels, Slab, evenly
 
 WATCHED = 8
 """Slices that are watched for early stopping, at most."""
@@ -77,23 +77,20 @@ class PerScan:
         task, place = exercise(scan, self.lessons), self._place
         with place.seeded(self.seed) as draw:
             pupil = self.lessons.pupil(task.x.shape[1], place)
-            slab = max(task.slabs, key=lambda slab: len(slab.learn))
-            chosen = batches(self._learnt(slab), self.lessons.batch, draw)[0]
+            slab = task.slabs[0]
+            chosen = drawn(slab.learn, self.lessons.batch, draw)
             pupil.learn(task.x[chosen], draw)  # the first is slower
             step = seconds(lambda: pupil.learn(task.x[chosen], draw))
             look = seconds(lambda: pupil.look(task.x[evenly(slab.watch, WATCHED)]))
             restore = pupil.seconds_to_restore(task.x[slab.score])
-        epochs, slabs = self.lessons.epochs, len(task.slabs)
-        looks = epochs // self.lessons.check_every if self.lessons.patience else 0
-        steps = epochs * self.lessons.steps_per_epoch(len(self._learnt(slab)))
-        return slabs * (steps * step + looks * look + restore)
+        lessons = self.lessons
+        looks = lessons.epochs // lessons.check_every if lessons.patience else 0
+        steps = lessons.epochs * lessons.steps_per_epoch
+        return len(task.slabs) * (steps * step + looks * look + restore)
 
     @property
     def _place(self) -> Place:
         return Place(device=self.device, precision=self.precision)
-
-    def _learnt(self, slab: Slab) -> np.ndarray:
-        return evenly(slab.learn, self.lessons.learn_slices)
 
     def _restored(self, task: Exercise, content: str, draw: int) -> Float[Tensor, "k c s s"]:
         """Return the pseudo-healthy slices, 0 for those that are not scored."""
@@ -113,10 +110,11 @@ class PerScan:
     def _teach(self, pupil: Pupil, task: Exercise, slab: Slab, draw: Generator) -> None:
         """Train until the watched slices are restored no better; leave the best weights."""
         lessons, best = self.lessons, Best()
-        learnt = self._learnt(slab)
+        count = lessons.steps_per_epoch
         watched = task.x[evenly(slab.watch, WATCHED)]
         for epoch in range(1, lessons.epochs + 1):
-            for chosen in batches(learnt, lessons.batch, draw):
+            order = drawn(slab.learn, count * lessons.batch, draw)
+            for chosen in np.split(order, count):
                 pupil.learn(lessons.augmentation.of(task.x[chosen], draw), draw)
             if lessons.patience and epoch % lessons.check_every == 0:
                 best.offer(pupil.look(watched), pupil.net, step=epoch)
@@ -125,12 +123,12 @@ class PerScan:
         best.give_to(pupil.net)
 
 
-def batches(levels: np.ndarray, size: int, draw: Generator) -> list[np.ndarray]:
-    """Return all slices in random order, in full batches: slices of the first fill the last."""
-    order = torch.randperm(len(levels), generator=draw).numpy()
-    count = -(-len(levels) // size)
-    filled = np.resize(levels[order], count * size)
-    return list(filled.reshape(count, size))
+def drawn(levels: Levels, count: int, draw: Generator) -> Levels:
+    """Return ``count`` slices in random order, each as often as any other or once more."""
+    rounds = -(-count // len(levels))
+    orders = [torch.randperm(len(levels), generator=draw) for _ in range(rounds)]
+    chosen: Levels = levels[torch.cat(orders).numpy()[:count]]
+    return chosen
 
 
 def standardised(error: Map, scored: Mask) -> Map:

@@ -89,12 +89,13 @@ class ScanLessons(ABC):
     cross-fitting."""
     gap_mm: Annotated[float, Ge(0)] = 10.0
     """Slices so near to a slab are not seen by its model."""
-    learn_slices: Annotated[int, Ge(1)] = 512
-    """Slices that a model learns from, at most; spread over the scan."""
     batch: Annotated[int, Ge(1)] = 8
-    """Slices per step; few slices are there several times, augmented differently."""
+    """Slices per step."""
+    epoch_slices: Annotated[int, Ge(1)] = 128
+    """Slices per epoch, drawn anew from those that may be learnt from; where they are fewer, they
+    come several times, augmented differently."""
     epochs: Annotated[int, Ge(1)] = 300
-    """Passes over the slices, at most."""
+    """Epochs per slab, at most."""
     check_every: Annotated[int, Ge(1)] = 5
     """Epochs between looks at the watched slices."""
     patience: Annotated[int, Ge(0)] = 6
@@ -115,6 +116,7 @@ class ScanLessons(ABC):
         """Return how slices are augmented."""
         return Augmentation(rotate_deg=self.rotate_deg, flip=self.flip, gain=self.gain)
 
-    def steps_per_epoch(self, learnt: int) -> int:
-        """Return how many batches a pass over ``learnt`` slices is."""
-        return ceil(learnt / self.batch)
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return how many batches an epoch has."""
+        return ceil(self.epoch_slices / self.batch)
