@@ -79,7 +79,7 @@ class PostProcessing:
 
     score: Score = Score.OWN
     """Distance of a scan from its pseudo-healthy picture."""
-    level: Annotated[int, Ge(0)] | None = None
+    level: Annotated[int | None, Ge(0)] = None
     """Level index from which a diffusion method restores; other methods disregard it. Left out: as
     the method does, or 499 for `mhd`."""
     data_range: DataRange = DataRange.ONE
