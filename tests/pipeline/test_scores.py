@@ -72,6 +72,17 @@ def test_the_result_is_called_by_method_and_score(cohort, tmp_path):
     assert found.anomaly[inside].mean() > 3 * np.abs(found.anomaly[~inside & found.brain]).mean()
 
 
+def test_samples_of_a_variational_autoencoder_are_scored_the_same_each_time(cohort, tmp_path):
+    tiny = ["method.steps=3", "method.width=2", "method.latent=4", "method.batch=4"]
+    settings = [*SETTINGS, *tiny, "post.samples=3"]
+    model = hale.fit("vae-mhd-small", cohort, tmp_path / "m", settings=settings, device="cpu")
+    exam = write_exam(tmp_path / "ill", 97, lesion=True)
+    found, again = hale.detect(model, exam), hale.detect(hale.load(tmp_path / "m"), exam)
+    assert found.provenance["method"] == "vae+mhd"
+    assert np.array_equal(found.anomaly, again.anomaly)
+    assert found.anomaly.any()
+
+
 def test_the_own_score_adds_nothing_to_the_name():
     recipe = build_recipe({"method": {"name": "atlas"}})
     assert recipe.title == "atlas"
