@@ -22,6 +22,7 @@ from hale.cli import (
     prepare,
     recipe,
     series,
+    slices,
 )
 from hale.core.errors import Refused
 
@@ -53,7 +54,19 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, prepare, fit, calibrate, detect, evaluate, methods, recipe, phantom, series):
+for module in (
+    demo,
+    prepare,
+    fit,
+    calibrate,
+    detect,
+    evaluate,
+    methods,
+    recipe,
+    phantom,
+    series,
+    slices,
+):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 app.add_typer(imports.app)
 

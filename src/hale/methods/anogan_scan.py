@@ -57,6 +57,9 @@ class AnoGANScan(ScanLessons):
     """Random starts of the search, of which the best counts."""
     feature_weight: Annotated[float, Ge(0), Le(1)] = 0.1
     """Weight of the features' difference in the search."""
+    published: bool = False
+    """Legacy, as the public code: slices from 0 to 1 against a tanh of -1 to 1, single logits
+    matched instead of mean features, batch statistics at test time too."""
 
     def fit(self, training: Training, run: Run) -> PerScan:
         """Learn nothing yet."""
@@ -89,7 +92,7 @@ class Adversaries:
         """Do one step of the discriminator, then one of the generator."""
         generator, judge = self.generator.train(), self.judge.train()
         for_generator, for_judge = self.adams
-        real = self.place.put(2 * x - 1)
+        real = self.place.put(self._as_generated(x))
         z = self.place.put(torch.randn(len(x), LATENT, generator=draw))
         with self.place.arithmetic():
             fake = generator(z)
@@ -98,10 +101,10 @@ class Adversaries:
         descend(for_judge, loss)
         with self.place.arithmetic():
             with torch.no_grad():
-                wanted = judge.features(real).mean(0)
+                wanted = judge.features(real)
             seen = judge.features(fake)
             loss = cross_entropy(judge.judged(seen), 1.0)
-            loss = loss + self.settings.matching * F.mse_loss(seen.mean(0), wanted)
+            loss = loss + self.settings.matching * self._apart(seen, wanted)
         descend(for_generator, loss)
 
     def look(self, x: Float[Tensor, "n c s s"]) -> float:
@@ -128,7 +131,7 @@ class Adversaries:
     def _closest(
         self, x: Float[Tensor, "n c s s"], draw: Draw, *, steps: int, restarts: int
     ) -> Float[Tensor, "n c s s"]:
-        generator, judge = self.generator.eval(), self.judge.eval()
+        generator, judge = self.generator.train(self.settings.published), self.judge.eval()
         search = Search(
             generate=generator,
             features=judge.features,
@@ -140,12 +143,24 @@ class Adversaries:
         found = []
         for which in torch.arange(len(x)).split(together(restarts)):
             with self.place.arithmetic():
-                z, _ = search.closest(
-                    self.place.put(2 * x[which] - 1), self.place.put(z0[:, which])
-                )
+                wanted = self.place.put(self._as_generated(x[which]))
+                z, _ = search.closest(wanted, self.place.put(z0[:, which]))
                 with torch.no_grad():
-                    found.append((generator(z).float().cpu() + 1) / 2)
-        return torch.cat(found)
+                    found.append(generator(z).float().cpu())
+        x_hat = torch.cat(found)
+        return x_hat if self.settings.published else (x_hat + 1) / 2
+
+    def _as_generated(self, x: Float[Tensor, "b c s s"]) -> Float[Tensor, "b c s s"]:
+        """Return slices in the range of the generator."""
+        return x if self.settings.published else 2 * x - 1
+
+    def _apart(
+        self, seen: Float[Tensor, "b k u v"], wanted: Float[Tensor, "b k u v"]
+    ) -> Float[Tensor, ""]:
+        """Return what the generator is to make small: the distance of mean features."""
+        if self.settings.published:
+            return F.mse_loss(self.judge.judged(seen), self.judge.judged(wanted))
+        return F.mse_loss(seen.mean(0), wanted.mean(0))
 
 
 def together(restarts: int) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 from hale.core.scan import Scan
 from hale.core.types import Image, Mask
 from hale.train.single_scan import ScanLessons, Which
-from hale.train.slabs import Slab, slabs
+from hale.train.slabs import Levels, Slab, slabs
 from hale.train.square import Square, square_about
 
 
@@ -25,10 +25,15 @@ class Exercise:
     axis: int
     """Of the scan, along which slices are numbered."""
 
+    @property
+    def levels(self) -> Levels:
+        """Return the numbers of the slices that are scored."""
+        return np.concatenate([slab.score for slab in self.slabs])
+
     def scored(self, brain: Mask) -> Mask:
         """Return the part of the brain that lies in slices which are scored."""
         levels = np.zeros(brain.shape[self.axis], bool)
-        levels[np.concatenate([slab.score for slab in self.slabs])] = True
+        levels[self.levels] = True
         along = [1, 1, 1]
         along[self.axis] = -1
         part: Mask = brain & levels.reshape(along)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from multiprocessing import parent_process
 
 import numpy as np
@@ -16,7 +17,8 @@ from hale.core.scan import Scan
 from hale.core.types import Image, Map, Mask
 from hale.train.best import Best
 from hale.train.exercise import Exercise, exercise
-from hale.train.progress import reporting
+from hale.train.progress import Report, reporting
+from hale.train.published_rule import published_verdict
 from hale.train.single_scan import Place, Pupil, ScanLessons
 from hale.train.slabs import Levels, Slab, evenly
 
@@ -38,20 +40,16 @@ class PerScan:
 
         It counts from the median in robust standard deviations; what lies below the median is 0.
         """
-        task = exercise(scan, self.lessons)
-        x_hat = self._restored(task, scan.content, 0)
-        error = (task.x - x_hat).abs().mean(1, keepdim=True)
-        values = standardised(task.image_of(error)[0], task.scored(scan.brain))
-        shown = _within(task, x_hat, scan)
-        return AnomalyMap(values=values, brain=scan.brain, pseudo_healthy=shown)
+        done = restoration(self, scan, 0)
+        values = standardised(done.task.image_of(done.error)[0], done.task.scored(scan.brain))
+        return AnomalyMap(values=values, brain=scan.brain, pseudo_healthy=done.within(scan.brain))
 
     def reconstruct(self, scan: Scan, *, draw: int = 0, level: int | None = None) -> Image:
         """Return x_hat; each draw is of networks trained anew. There are no levels.
 
         Slices that are not scored are 0.
         """
-        task = exercise(scan, self.lessons)
-        return _within(task, self._restored(task, scan.content, draw), scan)
+        return restoration(self, scan, draw).within(scan.brain)
 
     def state(self) -> State:
         """Return nothing: what is learnt belongs to one scan, and is gone after it."""
@@ -66,15 +64,19 @@ class PerScan:
                 "no cross-fitting: the networks learnt from the slices that they score, and may"
                 " have learnt what is abnormal there"
             )
-        count = sum(slab.score.size for slab in task.slabs)
+        count = len(task.levels)
         brain = int(scan.brain.any(tuple(n for n in range(3) if n != task.axis)).sum())
         if count < brain:
             told.append(f"{count} of {brain} slices scored, the one with most brain: 0 elsewhere")
+        if self.lessons.rule_sd:
+            error = restoration(self, scan, 0).error[task.levels].numpy()
+            sds, cutoff = self.lessons.rule_sd, self.lessons.rule_share
+            told.append(published_verdict(error, sds=sds, cutoff=cutoff))
         return tuple(told)
 
     def estimate(self, scan: Scan) -> float:
         """Return about how many seconds `score` takes at most, from a few steps on this machine."""
-        task, place = exercise(scan, self.lessons), self._place
+        task, place = exercise(scan, self.lessons), self.place
         with place.seeded(self.seed) as draw:
             pupil = self.lessons.pupil(task.x.shape[1], place)
             slab = task.slabs[0]
@@ -89,26 +91,22 @@ class PerScan:
         return len(task.slabs) * (steps * step + looks * look + restore)
 
     @property
-    def _place(self) -> Place:
+    def place(self) -> Place:
+        """Return where the networks are."""
         return Place(device=self.device, precision=self.precision)
 
-    def _restored(self, task: Exercise, content: str, draw: int) -> Float[Tensor, "k c s s"]:
-        """Return the pseudo-healthy slices, 0 for those that are not scored."""
-        x_hat = torch.zeros_like(task.x)
-        steps = len(task.slabs) * self.lessons.epochs
-        key = int(content[:16], 16)
-        with reporting(steps, quiet=parent_process() is not None) as report:
-            for number, slab in enumerate(task.slabs):
-                with self._place.seeded(self.seed, key, draw, number) as noise:
-                    pupil = self.lessons.pupil(task.x.shape[1], self._place)
-                    self._teach(pupil, task, slab, noise)
-                    x_hat[slab.score] = pupil.restored(task.x[slab.score], noise)
-                done = (number + 1) * self.lessons.epochs
-                report(done, done / steps)
-        return x_hat
+    def teach(
+        self, pupil: Pupil, task: Exercise, slab: Slab, draw: Generator, told: Callable[[int], None]
+    ) -> None:
+        """Train until the watched slices are restored no better; leave the best weights.
 
-    def _teach(self, pupil: Pupil, task: Exercise, slab: Slab, draw: Generator) -> None:
-        """Train until the watched slices are restored no better; leave the best weights."""
+        Args:
+            pupil: Fresh; trained in place.
+            task: The scan.
+            slab: Of it, what may be learnt from and what is watched.
+            draw: For order, augmentation and latents.
+            told: The epochs that are done.
+        """
         lessons, best = self.lessons, Best()
         count = lessons.steps_per_epoch
         watched = task.x[evenly(slab.watch, WATCHED)]
@@ -116,11 +114,53 @@ class PerScan:
             order = drawn(slab.learn, count * lessons.batch, draw)
             for chosen in np.split(order, count):
                 pupil.learn(lessons.augmentation.of(task.x[chosen], draw), draw)
+            told(epoch)
             if lessons.patience and epoch % lessons.check_every == 0:
                 best.offer(pupil.look(watched), pupil.net, step=epoch)
                 if epoch - best.step >= lessons.patience * lessons.check_every:
                     break
         best.give_to(pupil.net)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Restoration:
+    """A scan as networks restored it that learnt from it."""
+
+    task: Exercise
+    x_hat: Float[Tensor, "k c s s"]
+    """0 where slices are not scored."""
+
+    @property
+    def error(self) -> Float[Tensor, "k 1 s s"]:
+        """Return |x - x_hat|, mean over contrasts, on the square."""
+        return (self.task.x - self.x_hat).abs().mean(1, keepdim=True)
+
+    def within(self, brain: Mask) -> Image:
+        """Return x_hat on the scan's grid, 0 outside what is scored."""
+        image = self.task.image_of(self.x_hat)
+        shown: Image = np.where(self.task.scored(brain), image, np.float32(0))
+        return shown
+
+
+@lru_cache(maxsize=1)  # map, picture and remarks of one scan are asked for one after the other
+def restoration(detector: PerScan, scan: Scan, draw: int) -> Restoration:
+    """Train and restore slab by slab, all of it seeded by (seed, content, draw, slab)."""
+    lessons, place = detector.lessons, detector.place
+    task = exercise(scan, lessons)
+    x_hat = torch.zeros_like(task.x)
+    key, total = int(scan.content[:16], 16), len(task.slabs) * lessons.epochs
+    with reporting(total, quiet=parent_process() is not None) as report:
+        for number, slab in enumerate(task.slabs):
+            with place.seeded(detector.seed, key, draw, number) as noise:
+                pupil = lessons.pupil(task.x.shape[1], place)
+                told = partial(_report, report, number * lessons.epochs, total)
+                detector.teach(pupil, task, slab, noise, told)
+                x_hat[slab.score] = pupil.restored(task.x[slab.score], noise)
+    return Restoration(task=task, x_hat=x_hat)
+
+
+def _report(report: Report, before: int, total: int, epoch: int) -> None:
+    report(before + epoch, (before + epoch) / total)
 
 
 def drawn(levels: Levels, count: int, draw: Generator) -> Levels:
@@ -145,8 +185,3 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _within(task: Exercise, x_hat: Float[Tensor, "k c s s"], scan: Scan) -> Image:
-    shown: Image = np.where(task.scored(scan.brain), task.image_of(x_hat), np.float32(0))
-    return shown

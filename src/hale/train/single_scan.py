@@ -9,7 +9,7 @@ from math import ceil
 from typing import Annotated, Protocol
 
 import torch
-from annotated_types import Ge, MultipleOf
+from annotated_types import Ge, Gt, Lt, MultipleOf
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
@@ -106,6 +106,11 @@ class ScanLessons(ABC):
     """Augmentation: mirrored left to right, every second slice."""
     gain: Annotated[float, Ge(0)] = 0.1
     """Augmentation: brightened or darkened by up to this share."""
+
+    rule_sd: Annotated[float, Ge(0)] = 0.0
+    """Legacy: also say yes or no by the share of pixels above mean + so many sd; 0: do not."""
+    rule_share: Annotated[float, Gt(0), Lt(1)] = 0.05
+    """Legacy: the share from which on that is yes."""
 
     @abstractmethod
     def pupil(self, contrasts: int, place: Place) -> Pupil:
