@@ -239,3 +239,46 @@ def test_nan_in_a_whole_head_is_refused_at_the_cortex_and_repaired_in_the_air(
     prepared = prepare(raw(Volume(values=airy, grid=volume.grid)), settings, cache, space)
     (note,) = prepared.trace.notes
     assert note == "27 voxels outside the brain are NaN or infinite: taken as 0"
+
+
+@pytest.mark.parametrize("shape", [(157, 189, 1), (12, 9, 8)])
+def test_blocks_of_voxels_lie_where_their_voxels_did(shape):
+    fine = Grid(shape=shape, affine=np.diag([-1.0, 1.5, 3.0, 1.0]))
+    coarse = fine.coarser(2)
+    steps = [2 if n > 1 else 1 for n in shape]
+    assert coarse.shape == tuple(-(-n // step) for n, step in zip(shape, steps, strict=True))
+    middle = (np.array([steps]) - 1) / 2
+    np.testing.assert_allclose(coarse.positions(np.zeros((1, 3))), fine.positions(middle))
+    np.testing.assert_allclose(
+        coarse.positions(np.array([[1, 2, 0]])),
+        fine.positions(middle + np.array([steps]) * [1, 2, 0]),
+    )
+    assert fine.summed(np.ones(shape, np.float32), 2).sum() == np.prod(shape)
+
+
+def test_a_given_slice_is_coarsened_and_its_map_comes_back():
+    brain = np.zeros((41, 38, 1), bool)
+    brain[5:36, 6:30] = True
+    fine = Grid(shape=brain.shape, affine=np.eye(4))
+    slope = np.broadcast_to(100.0 + np.arange(41)[:, None, None], brain.shape)
+    values = np.where(brain, slope, 0).astype(np.float32)
+    scan = raw(Volume(values=values, grid=fine), brain=brain)
+    settings = Preparation(mode=Mode.GIVEN, coarsen=2, normalise=Normalisation.NONE)
+    space = space_of(settings, scan)
+    prepared = prepare(scan, settings, Cache(), space)
+    assert prepared.scan.image.shape == (1, 21, 19, 1)
+    inside = prepared.scan.brain
+    expected = 100.5 + 2 * np.arange(21)[:, None, None]  # the mean of two rows
+    np.testing.assert_allclose(
+        prepared.scan.image[0][3:17, 4:14], np.broadcast_to(expected[3:17], (14, 10, 1))
+    )
+    assert abs(4 * inside.sum() - brain.sum()) < 0.1 * brain.sum()
+    back = prepared.trace.undo(prepared.scan.image[0])
+    middle = (slice(9, 32), slice(10, 26))
+    np.testing.assert_allclose(back[middle], values[middle], atol=1e-3)
+    assert not back[~brain].any()
+
+
+def test_coarsening_goes_with_given_scans():
+    with pytest.raises(ValueError, match="coarsen"):
+        Preparation(coarsen=2)

@@ -34,6 +34,28 @@ class Grid:
         """Compare shape, and positions to 1 µm per voxel index."""
         return self.shape == other.shape and bool(np.allclose(self.affine, other.affine, atol=1e-3))
 
+    def coarser(self, factor: int) -> "Grid":
+        """Return the grid of blocks of ``factor`` voxels along each axis that has several.
+
+        The last block may be part of one.
+        """
+        steps = self._steps(factor)
+        i, j, k = (-(-n // step) for n, step in zip(self.shape, steps, strict=True))
+        affine = self.affine @ np.diag([*map(float, steps), 1.0])
+        affine[:3, 3] = self.positions((np.array([steps]) - 1) / 2)[0]
+        return Grid(shape=(i, j, k), affine=affine)
+
+    def summed(self, values: Map, factor: int) -> MapElsewhere:
+        """Return the sums over the blocks of `coarser`."""
+        total = values
+        for axis, step in enumerate(self._steps(factor)):
+            starts = np.arange(0, self.shape[axis], step)
+            total = np.add.reduceat(total, starts, axis=axis)
+        return total
+
+    def _steps(self, factor: int) -> tuple[int, ...]:
+        return tuple(factor if n > 1 else 1 for n in self.shape)
+
     def positions(self, index: np.ndarray) -> np.ndarray:
         """Return the position (mm) of voxel indices, both ``(n, 3)``."""
         moved: np.ndarray = np.asarray(index, float) @ self.affine[:3, :3].T + self.affine[:3, 3]

@@ -75,7 +75,7 @@ def space_of(settings: Preparation, first: RawScan | None = None) -> Space:
         return Space(slots=settings.slots, grid=settings.grid_about(middle))
     if first is None:
         raise Refused(f"prep.mode = '{settings.mode}'", "needs a scan", "give --data")
-    return Space(slots=settings.slots, grid=first.reference.grid)
+    return Space(slots=settings.slots, grid=first.reference.grid.coarser(settings.coarsen))
 
 
 def _prepare_given(
@@ -83,7 +83,7 @@ def _prepare_given(
 ) -> Prepared:
     """Check that the scan lies on the model's grid; take what is not 0 as its brain."""
     for volume in raw.volumes.values():
-        if not volume.grid.is_the_same_as(space.grid):
+        if not volume.grid.coarser(settings.coarsen).is_the_same_as(space.grid):
             why = f"lies on a grid of {volume.grid.shape}, the model on {space.grid.shape}"
             remedy = "resample it, or take a model whose recipe prepares (prep.mode = 'full')"
             raise Refused(raw.id, f"{why} (or elsewhere in space)", remedy)
@@ -92,7 +92,24 @@ def _prepare_given(
         raise Refused(raw.id, "every voxel is 0: no brain", "check the scan")
     volumes = {c: without_nan(raw.id, v, brain, log) for c, v in raw.volumes.items()}
     inspect_given(raw, brain, log)
-    return _prepared(raw, _where_it_is(volumes, brain, space), settings, cache, space, log)
+    placed = _where_it_is(volumes, brain, space)
+    if settings.coarsen > 1:
+        placed = _coarsened(placed, raw, settings.coarsen)
+    return _prepared(raw, placed, settings, cache, space, log)
+
+
+def _coarsened(placed: Placed, raw: RawScan, factor: int) -> Placed:
+    """Return an exam in blocks of voxels: the mean of their brain, where it is half of them."""
+    grid = raw.reference.grid
+    voxels = grid.summed(placed.brain.astype(np.float32), factor)
+    whole = grid.summed(np.ones(grid.shape, np.float32), factor)
+    inside = voxels >= whole / 2
+    images = {
+        contrast: grid.summed(np.where(placed.brain, values, np.float32(0)), factor)
+        / np.maximum(voxels, 1)
+        for contrast, values in placed.images.items()
+    }
+    return replace(placed, images=images, inside=inside, reached=dict.fromkeys(images, inside))
 
 
 def _prepare_native(

@@ -103,6 +103,9 @@ class Preparation:
     """Correct the bias field (N4). Never on CT."""
     curvature_flow: Annotated[int, Ge(0)] = 0
     """Iterations of curvature-flow smoothing (time step 0.125) before resampling."""
+    coarsen: Annotated[int, Ge(1)] = 1
+    """Voxels along each axis (of a slice: in its plane) that the model sees as one, the mean of
+    their brain (given only). A map comes back to the scan's own voxels."""
     normalise: Normalisation = Normalisation.PERCENTILE
     """What becomes of intensities inside the brain."""
     segmenter: Segmenter | None = None
@@ -128,6 +131,8 @@ class Preparation:
         if self.mode is Mode.FULL and min(self.shape) < SMALLEST:
             given = " x ".join(map(str, self.shape))
             raise ValueError(f"shape: {given} voxels; give {SMALLEST} or more along each axis")
+        if self.coarsen > 1 and self.mode is not Mode.GIVEN:
+            raise ValueError("coarsen: goes with mode = 'given'; the others have spacing_mm")
         unused = [contrast for contrast in self.templates if contrast not in self.slots[0]]
         if unused:
             raise ValueError(f"templates: {unused[0]} is none of the reference's contrasts")
