@@ -52,6 +52,7 @@ TINY: dict[str, dict[str, Any]] = {
         **{"size": 32, "maps": [8, 16], "latent": 8, "lr": 1e-2, "batch": 8, "steps": 60},
         **{"residual": "abs", "validate_every": 20},
     },
+    "svae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 2, "length": 4, "steps": 60},
     "vae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
 }
 """Hyper-parameters that make a method fit in a second; {} for one that does anyway."""

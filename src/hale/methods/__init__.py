@@ -23,6 +23,7 @@ METHODS: Final[dict[str, str]] = {
     "intensity": "hale.methods.intensity:Intensity",
     "skipae": "hale.methods.skipae:SkipAE",
     "strega": "hale.methods.strega:StReGA",
+    "svae": "hale.methods.svae:SVAE",
     "vae": "hale.methods.vae:VAE",
 }
 

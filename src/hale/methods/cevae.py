@@ -17,9 +17,9 @@ from torch import Generator, Tensor, nn
 from hale.core.method import Run, State, Supervision, Training
 from hale.core.scan import Space
 from hale.nets.autoencoder import VariationalAutoEncoder
-from hale.nets.state import load
+from hale.train.elbo import negative_elbo
 from hale.train.slices import Slices
-from hale.train.variational import Variational, VariationalLessons, negative_elbo
+from hale.train.variational import Variational, VariationalLessons
 
 MOST = 3
 """Squares cut out of a slice; 1 at least."""
@@ -58,13 +58,11 @@ class CEVAE(VariationalLessons):
         torch.manual_seed(run.seed)
         own = self._network(training.space)
         self.teach(own, training, run, self.loss)
-        return Variational(net=own, device=run.device, precision=run.precision, seed=run.seed)
+        return self.taught(own, run)
 
     def restore(self, state: State, space: Space) -> Variational:
         """Rebuild the network and load its weights."""
-        net = self._network(space)
-        load(net, state)
-        return Variational(net=net)
+        return self.loaded(self._network(space), state)
 
     def loss(self, net: nn.Module, slices: Slices, draw: Generator) -> Float[Tensor, ""]:
         """Return (1 - share) times the negative ELBO plus share times the error of filling."""

@@ -9,21 +9,22 @@ from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 from jaxtyping import Bool, Float
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from hale.core.method import Run, State, Supervision, Training
 from hale.core.scan import Space
 from hale.nets.denoising_unet import DenoisingUNet
 from hale.nets.state import load
+from hale.train.learn import Lessons, Schedule
 from hale.train.residual import Residual
-from hale.train.schedule import anneal
-from hale.train.slices import axial
+from hale.train.score import Distance
+from hale.train.slices import Slices
 
 
 @dataclass(frozen=True, kw_only=True)
-class DAE:
+class DAE(Lessons):
     """Remove coarse noise from healthy axial slices; score the residual |x - x_hat|."""
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
@@ -34,12 +35,12 @@ class DAE:
     """Spacing of that grid, pixels."""
     width: Annotated[int, Ge(1)] = 64
     """Channels of the finest of four levels; each coarser one has twice as many."""
-    lr: Annotated[float, Gt(0)] = 1e-4
-    """Learning rate of Adam (AMSGrad) at the start; it falls to 0 on a cosine over the run."""
+    score: Distance = Distance.L1
+    """What becomes the anomaly map."""
+    schedule: Schedule = Schedule.COSINE
+    """How the learning rate of Adam (AMSGrad) goes over the run."""
     weight_decay: Annotated[float, Ge(0)] = 1e-5
     """L2 penalty on the weights, added to their gradient."""
-    batch: Annotated[int, Ge(1)] = 32
-    """Slices per step."""
     steps: Annotated[int, Ge(1)] = 20_000
     """Optimiser steps."""
 
@@ -50,22 +51,20 @@ class DAE:
         adam = torch.optim.Adam(
             own.parameters(), lr=self.lr, weight_decay=self.weight_decay, amsgrad=True
         )
-        net, adam = run.setup(own, adam)
-        slices = axial(training.healthy)
-        for step in run.steps(self.steps, net=net, adam=adam):
-            anneal(adam, lr=self.lr, progress=step.progress)
-            clean = slices[step.draw(len(slices), size=self.batch)]
-            noise = coarse_noise(clean.x, std=self.noise, cell=self.cell, draw=step.generator)
-            x, brain = clean.to(run.device).x, clean.brain.to(run.device)
-            noisy = x + noise.to(run.device) * brain
-            step.descend(brain_error(net.train()(noisy), x, brain))
-        return Residual(net=own, device=run.device, precision=run.precision)
+        self.teach(own, training, run, self.loss, adam)
+        return Residual(net=own, distance=self.score, device=run.device, precision=run.precision)
 
     def restore(self, state: State, space: Space) -> Residual:
         """Rebuild the network and load its weights."""
         net = self._network(space)
         load(net, state)
-        return Residual(net=net)
+        return Residual(net=net, distance=self.score)
+
+    def loss(self, net: nn.Module, slices: Slices, draw: Generator) -> Float[Tensor, ""]:
+        """Return the error inside the brain of slices from which noise was taken off."""
+        x, brain = slices.x, slices.brain
+        noise = coarse_noise(x, std=self.noise, cell=self.cell, draw=draw).to(x.device)
+        return brain_error(net(x + noise * brain), x, brain)
 
     def _network(self, space: Space) -> DenoisingUNet:
         return DenoisingUNet(len(space.slots), width=self.width)

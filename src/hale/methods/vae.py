@@ -14,8 +14,8 @@ from annotated_types import Ge, Lt
 from hale.core.method import Run, State, Supervision, Training
 from hale.core.scan import Space
 from hale.nets.autoencoder import VariationalAutoEncoder
-from hale.nets.state import load
-from hale.train.variational import Elbo, Variational, VariationalLessons
+from hale.train.elbo import Elbo
+from hale.train.variational import Variational, VariationalLessons
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +36,11 @@ class VAE(VariationalLessons):
         torch.manual_seed(run.seed)
         own = self._network(training.space)
         self.teach(own, training, run, Elbo(self.beta))
-        return Variational(net=own, device=run.device, precision=run.precision, seed=run.seed)
+        return self.taught(own, run)
 
     def restore(self, state: State, space: Space) -> Variational:
         """Rebuild the network and load its weights."""
-        net = self._network(space)
-        load(net, state)
-        return Variational(net=net)
+        return self.loaded(self._network(space), state)
 
     def _network(self, space: Space) -> VariationalAutoEncoder:
         i, j, _ = space.grid.shape

@@ -59,9 +59,9 @@ class AutoEncoder(nn.Module):
         sizes = Sizes(contrasts, plane, width)
         self.multiple = sizes.multiple
         self.encode = nn.Sequential(
-            *_features(sizes), nn.Linear(sizes.flat, latent), nn.Dropout(dropout)
+            *features(sizes), nn.Linear(sizes.flat, latent), nn.Dropout(dropout)
         )
-        self.decode = _decoder(sizes, latent, dropout)
+        self.decode = decoder(sizes, latent, dropout)
 
     def forward(self, x: Float[Tensor, "b c i j"]) -> Float[Tensor, "b c i j"]:
         """Return x_hat."""
@@ -93,11 +93,11 @@ class VariationalAutoEncoder(nn.Module):
         super().__init__()
         sizes = Sizes(contrasts, plane, width)
         self.multiple = sizes.multiple
-        self.features = nn.Sequential(*_features(sizes))
+        self.features = nn.Sequential(*features(sizes))
         self.mu = nn.Linear(sizes.flat, latent)
         self.log_sigma = nn.Linear(sizes.flat, latent)
         self.drop = nn.Dropout(dropout)
-        self.decode = _decoder(sizes, latent, dropout)
+        self.decode = decoder(sizes, latent, dropout)
 
     def forward(self, x: Float[Tensor, "b c i j"], draw: Generator | None = None) -> Passed:
         """Return x_hat, of a sample of the latent or, without ``draw``, of its mean."""
@@ -114,13 +114,13 @@ class VariationalAutoEncoder(nn.Module):
         return self.mu(h).float(), self.log_sigma(h).float()
 
 
-def _features(sizes: Sizes) -> list[nn.Module]:
+def features(sizes: Sizes) -> list[nn.Module]:
     """Return the layers from a padded slice to the flat bottleneck."""
     halve = [halving(a, b, nn.BatchNorm2d(b)) for a, b in pairwise(sizes.down)]
     return [*halve, nn.Conv2d(sizes.down[-1], sizes.bottleneck[0], 1), nn.Flatten()]
 
 
-def _decoder(sizes: Sizes, latent: int, dropout: float) -> nn.Sequential:
+def decoder(sizes: Sizes, latent: int, dropout: float = 0.0) -> nn.Sequential:
     """Return the layers from the latent to a padded slice."""
     return nn.Sequential(
         nn.Linear(latent, sizes.flat),

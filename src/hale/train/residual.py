@@ -3,7 +3,6 @@
 from copy import deepcopy
 from dataclasses import dataclass
 
-import numpy as np
 from torch import nn
 
 from hale.core.anomaly import AnomalyMap
@@ -12,6 +11,7 @@ from hale.core.scan import Scan
 from hale.core.types import Image
 from hale.nets.blocks import to_channels_last
 from hale.nets.state import arrays
+from hale.train.score import Distance, compared
 from hale.train.slices import restored
 
 
@@ -22,6 +22,7 @@ class Residual:
     net: nn.Module
     device: str = "cpu"
     precision: Precision = Precision.FULL
+    distance: Distance = Distance.L1
 
     def __post_init__(self) -> None:
         """Take a copy of the network, and place it."""
@@ -29,9 +30,9 @@ class Residual:
         object.__setattr__(self, "net", net.eval())
 
     def score(self, scan: Scan) -> AnomalyMap:
-        """Return |x - x_hat|, mean over contrasts, 0 outside the brain."""
+        """Return the distance of the scan from its twin, 0 outside the brain."""
         x_hat = self.reconstruct(scan)
-        values = np.abs(scan.image - x_hat).mean(0) * scan.brain
+        values = compared(scan.image, x_hat, scan.brain, self.distance)
         return AnomalyMap(values=values, brain=scan.brain, pseudo_healthy=x_hat)
 
     def reconstruct(self, scan: Scan, *, draw: int = 0, level: int | None = None) -> Image:
