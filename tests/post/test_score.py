@@ -118,6 +118,17 @@ def test_l1_and_l2_are_what_they_say(ill):
     assert np.allclose(scored(Flat(), scan, settings(Score.L2)).values, residual**2)
 
 
+def test_each_side_of_the_residual_is_zero_where_the_other_is_not(ill):
+    scan = ill.scan
+    brighter, darker = (
+        scored(Flat(), scan, settings(score)).values for score in (Score.BRIGHTER, Score.DARKER)
+    )
+    assert (brighter > 0).any()
+    assert (darker > 0).any()
+    np.testing.assert_allclose(brighter - darker, (scan.image[0] - 0.5) * scan.brain, atol=1e-6)
+    assert not (brighter * darker).any()
+
+
 def test_seeded_samples_repeat_and_their_order_is_nothing(ill):
     mhd = settings(Score.MHD)
     first, again = (scored(Drawing(seed=4), ill.scan, mhd).values for _ in range(2))

@@ -1,5 +1,7 @@
 """The anomaly map of a scan by the score that a recipe asks for."""
 
+from typing import Final
+
 import numpy as np
 
 from hale.core.anomaly import AnomalyMap
@@ -14,6 +16,13 @@ from hale.post.settings import PostProcessing, Score
 from hale.post.ssim import ensemble, range_of, similarity
 
 REMEDY = "take score 'own'"
+RESIDUALS: Final = {
+    Score.L1: np.abs,
+    Score.L2: np.square,
+    Score.BRIGHTER: lambda residual: residual.clip(0),
+    Score.DARKER: lambda residual: (-residual).clip(0),
+}
+"""Scores that are one function of x - x_hat."""
 
 
 def scored(
@@ -115,9 +124,9 @@ def _departure(x: Image, x_hat: Image, grid: Grid, settings: PostProcessing) -> 
 
 def _of_contrast(x: Map, x_hat: Map, grid: Grid, settings: PostProcessing) -> np.ndarray:
     """Return the departure in one contrast."""
-    if settings.score in (Score.L1, Score.L2):
-        residual: np.ndarray = np.abs(x - x_hat)
-        return residual if settings.score is Score.L1 else residual**2
+    if settings.score in RESIDUALS:
+        residual: np.ndarray = RESIDUALS[settings.score](x - x_hat)
+        return residual
     width = range_of(x, x_hat, settings.data_range)
     if settings.score is Score.SSIM_ENS:
         return 1 - ensemble(x, x_hat, grid, weights=settings.weights, data_range=width)
