@@ -21,16 +21,18 @@ from typing import Any
 import numpy as np
 
 from hale.core.scan import Split
-from hale.core.types import Map, Mask
+from hale.core.types import Mask
 from hale.data.bids import read_bids
 from hale.data.cohort import of_split
 from hale.io.cache import Cache
 from hale.io.nifti import read_volume
 from hale.metrics.bootstrap import bootstrap, bootstrap_mean
 from hale.metrics.voxel import average_precision, best_dice, dice
+from hale.pipeline.detect import native_mask
 from hale.pipeline.model import Model, load_model, score
-from hale.pipeline.prepare import Workshop
+from hale.pipeline.prepare import read_entry
 from hale.post.settings import PostProcessing
+from hale.prep.chain import Prepared, prepare
 from hale.recipe import build_recipe
 
 FPR = 0.01
@@ -57,31 +59,30 @@ class Scored:
 
 def scored_slices(model: Model, data: Path, cache: Path) -> list[Scored]:
     """Return the test slices with their reference masks."""
-    entries = of_split(read_bids(data, model.space.slots), Split.TEST)
-    workshop = Workshop(settings=model.recipe.prep, space=model.space, cache=Cache(cache))
-    prepared, failed = workshop.prepare_all(entries, "test slices")
-    assert not failed, failed
     found = []
-    for item in prepared:
-        scan = item.scan
-        reference = next((data / scan.id).rglob("*lesion_mask.nii.gz"))
+    for entry in of_split(read_bids(data, model.space.slots), Split.TEST):
+        raw = read_entry(entry)
+        prepared = prepare(raw, model.recipe.prep, Cache(cache), model.space)
+        reference = next((data / raw.id).rglob("*lesion_mask.nii.gz"))
         lesion = read_volume(reference).volume.values > 0
-        found.append(scored(model, scan.id, score(model, scan), lesion))
+        found.append(scored(model, prepared, lesion))
     return found
 
 
-def scored(model: Model, name: str, anomaly: Any, lesion: Mask) -> Scored:
-    """Return the figures of one slice."""
-    calibration, brain = model.calibration, anomaly.brain
+def scored(model: Model, prepared: Prepared, lesion: Mask) -> Scored:
+    """Return the figures of one slice, on its own voxels."""
+    calibration, trace = model.calibration, prepared.trace
     assert calibration is not None
-    z: Map = calibration.norm.z(anomaly)
-    labels, components = calibration.components(z, brain, model.space.grid)
+    anomaly = score(model, prepared.scan)
+    z_here = calibration.norm.z(anomaly)
+    labels, components = calibration.components(z_here, anomaly.brain, model.space.grid)
     kept = sum(component.p <= calibration.settings.alpha for component in components)
-    mask = (labels > 0) & (labels <= kept)
+    brain, z = trace.brain, trace.undo(z_here)
+    mask = native_mask(labels, kept, z, trace, z0=calibration.settings.z0) > 0
     high = (calibration.p_voxel(z) <= FPR) & brain
     return Scored(
-        id=name,
-        raw=anomaly.values[brain],
+        id=prepared.scan.id,
+        raw=trace.undo(anomaly.values)[brain],
         z=z[brain],
         lesion=lesion[brain],
         at_alpha=dice(mask, lesion),

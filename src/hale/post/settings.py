@@ -17,7 +17,7 @@ class Score(StrEnum):
     L2 = "l2"
     """(x - x_hat)^2, mean over contrasts."""
     BRIGHTER = "brighter"
-    """x - x_hat where it is above 0, mean over contrasts: for lesions that brighten, as on FLAIR."""
+    """x - x_hat where it is above 0, mean over contrasts: for lesions that brighten."""
     DARKER = "darker"
     """x_hat - x where it is above 0, mean over contrasts."""
     NORMATIVE = "normative"
