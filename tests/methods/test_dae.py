@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_erosion
 
 from hale.core.method import Precision, Training
 from hale.methods.dae import DAE, brain_error, coarse_noise
+from hale.train.learn import held_out_loss
 from hale.train.run import FabricRun
+from hale.train.score import Distance, compared
 from hale.train.slices import axial
 
 TINY = DAE(width=4, lr=1e-2, batch=8, steps=30)
@@ -73,6 +76,28 @@ def test_what_the_network_is_given(healthy, ill, monkeypatch):
     seen.clear()
     detector.score(ill.scan)
     assert torch.equal(torch.cat(seen), axial([ill.scan]).x)
+
+
+def test_keeps_the_weights_that_did_best_on_the_held_out(healthy, held_out):
+    """The noise on the held-out slices is the same at each look."""
+    run = FabricRun(device="cpu", precision=Precision.FULL)
+    method = DAE(width=4, lr=1e-2, batch=8, steps=20, validate_every=5)
+    training = Training(space=healthy[0].space, healthy=healthy, held_out=held_out)
+    kept = held_out_loss(method.fit(training, run).net, axial(held_out), method.loss, device="cpu")
+    run = FabricRun(device="cpu", precision=Precision.FULL)
+    last = method.fit(Training(space=healthy[0].space, healthy=healthy), run).net
+    again = held_out_loss(last, axial(held_out), method.loss, device="cpu")
+    assert kept <= again == held_out_loss(last, axial(held_out), method.loss, device="cpu")
+
+
+def test_released_score_is_the_residual_without_the_rim_and_filtered(healthy, ill):
+    run = FabricRun(device="cpu", precision=Precision.FULL)
+    method = DAE(width=4, batch=4, steps=1, score=Distance.KASCENAS)
+    found = method.fit(Training(space=healthy[0].space, healthy=healthy), run).score(ill.scan)
+    expected = compared(ill.scan.image, found.pseudo_healthy, ill.scan.brain, Distance.KASCENAS)
+    np.testing.assert_array_equal(found.values, expected)
+    rim = ill.scan.brain & ~binary_erosion(ill.scan.brain, np.ones((3, 3, 1)))
+    assert found.values[rim].max() < found.values.max()
 
 
 def test_two_golden_numbers(healthy, ill):
