@@ -19,7 +19,7 @@ from hale.prep.finite import finite, refuse_flat, without_nan
 from hale.prep.inspect import in_mni, inspect_given, inspect_native, inspect_registered
 from hale.prep.log import Log
 from hale.prep.normalize import normalised
-from hale.prep.place import Clean, Placed, brought, covered, to_other, way_to
+from hale.prep.place import Clean, Placed, brought, coarsened, covered, to_other, way_to
 from hale.prep.settings import Mode, Normalisation, Preparation, Segmenter
 from hale.prep.template import middle_of, template_of
 from hale.prep.tissue import VERSION as TISSUE_VERSION
@@ -94,22 +94,8 @@ def _prepare_given(
     inspect_given(raw, brain, log)
     placed = _where_it_is(volumes, brain, space)
     if settings.coarsen > 1:
-        placed = _coarsened(placed, raw, settings.coarsen)
+        placed = coarsened(placed, raw.reference.grid, settings.coarsen)
     return _prepared(raw, placed, settings, cache, space, log)
-
-
-def _coarsened(placed: Placed, raw: RawScan, factor: int) -> Placed:
-    """Return an exam in blocks of voxels: the mean of their brain, where it is half of them."""
-    grid = raw.reference.grid
-    voxels = grid.summed(placed.brain.astype(np.float32), factor)
-    whole = grid.summed(np.ones(grid.shape, np.float32), factor)
-    inside = voxels >= whole / 2
-    images = {
-        contrast: grid.summed(np.where(placed.brain, values, np.float32(0)), factor)
-        / np.maximum(voxels, 1)
-        for contrast, values in placed.images.items()
-    }
-    return replace(placed, images=images, inside=inside, reached=dict.fromkeys(images, inside))
 
 
 def _prepare_native(

@@ -1,7 +1,7 @@
 """Where the template's positions lie in each contrast, and the contrasts brought there."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -176,3 +176,16 @@ def _curvature_flow(volume: Volume, iterations: int) -> Volume:
         flow = sitk.CurvatureFlow(image, TIME_STEP, iterations)
     values = np.ascontiguousarray(sitk.GetArrayFromImage(flow).T, dtype=np.float32)
     return Volume(values=values, grid=volume.grid)
+
+
+def coarsened(placed: Placed, grid: Grid, factor: int) -> Placed:
+    """Return an exam on ``grid`` in blocks of voxels: the mean of their brain, if it is half."""
+    voxels = grid.summed(placed.brain.astype(np.float32), factor)
+    whole = grid.summed(np.ones(grid.shape, np.float32), factor)
+    inside = voxels >= whole / 2
+    images = {
+        contrast: grid.summed(np.where(placed.brain, values, np.float32(0)), factor)
+        / np.maximum(voxels, 1)
+        for contrast, values in placed.images.items()
+    }
+    return replace(placed, images=images, inside=inside, reached=dict.fromkeys(images, inside))
