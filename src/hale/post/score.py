@@ -1,5 +1,6 @@
 """The anomaly map of a scan by the score that a recipe asks for."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -16,11 +17,11 @@ from hale.post.settings import PostProcessing, Score
 from hale.post.ssim import ensemble, range_of, similarity
 
 REMEDY = "take score 'own'"
-RESIDUALS: Final = {
+RESIDUALS: Final[dict[Score, Callable[[np.ndarray], np.ndarray]]] = {
     Score.L1: np.abs,
     Score.L2: np.square,
-    Score.BRIGHTER: lambda residual: residual.clip(0),
-    Score.DARKER: lambda residual: (-residual).clip(0),
+    Score.BRIGHTER: lambda residual: residual.clip(min=0),
+    Score.DARKER: lambda residual: (-residual).clip(min=0),
 }
 """Scores that are one function of x - x_hat."""
 
@@ -125,8 +126,7 @@ def _departure(x: Image, x_hat: Image, grid: Grid, settings: PostProcessing) -> 
 def _of_contrast(x: Map, x_hat: Map, grid: Grid, settings: PostProcessing) -> np.ndarray:
     """Return the departure in one contrast."""
     if settings.score in RESIDUALS:
-        residual: np.ndarray = RESIDUALS[settings.score](x - x_hat)
-        return residual
+        return RESIDUALS[settings.score](x - x_hat)
     width = range_of(x, x_hat, settings.data_range)
     if settings.score is Score.SSIM_ENS:
         return 1 - ensemble(x, x_hat, grid, weights=settings.weights, data_range=width)
