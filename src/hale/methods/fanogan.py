@@ -181,14 +181,13 @@ class Trio:
     def teach_critic(self, slices: Slices, step: Step) -> None:
         """Tell real slices from generated ones, with slopes of norm 1 between them (WGAN-GP)."""
         x = padded(slices.x, MULTIPLE)
+        critic = self.critic.own if self.method.whole_gradient else self.critic.own.patches
+        share = torch.rand(len(x), 1, 1, 1, generator=step.generator).to(x.device)
         with torch.no_grad(), self._arithmetic():
             fake = self.generator.own(self._latents(len(x), step)).float()
-        share = torch.rand(len(x), 1, 1, 1, generator=step.generator).to(x.device)
-        penalty = gradient_penalty(
-            self.critic.own if self.method.whole_gradient else self.critic.own.patches,
-            torch.lerp(x, fake, share),
-            whole=self.method.whole_gradient,
-        )
+        with self._arithmetic():
+            between = torch.lerp(x, fake, share)
+            penalty = gradient_penalty(critic, between, whole=self.method.whole_gradient)
         scores = self.critic.net.train()(torch.cat([fake, x]))
         loss = scores[: len(x)].mean() - scores[len(x) :].mean() + self.method.penalty * penalty
         step.descend(loss, self.critic.adam, clip=False, name="critic_loss")
@@ -232,8 +231,6 @@ def gradient_penalty(
     critic: Callable[[Tensor], Tensor], x: Float[Tensor, "b c i j"], *, whole: bool = True
 ) -> Float[Tensor, ""]:
     """Return how far the norm of the critic's slope at ``x`` is from 1, squared, mean over slices.
-
-    It is computed in the precision of ``x``: call it outside autocast.
 
     Args:
         critic: Its scores are summed.

@@ -76,7 +76,12 @@ def parameters(net: nn.Module) -> int:
 
 
 def to_channels_last(net: nn.Module, device: str | torch.device) -> nn.Module:
-    """Move ``net``, in place, to ``device`` and to the memory layout that convolutions like."""
+    """Move ``net``, in place, to ``device`` and to the memory layout that convolutions like.
+
+    LayerNorm likes planes that lie in one piece: a network with it keeps them. Its convolutions
+    lose less than copying each activation to and fro would cost.
+    """
     net.to(device)
-    convert_conv2d_weight_memory_format(net, torch.channels_last)
+    if not any(isinstance(layer, nn.LayerNorm) for layer in net.modules()):
+        convert_conv2d_weight_memory_format(net, torch.channels_last)
     return net
