@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hale.core.errors import Refused
-from hale.core.method import Precision, Seeded, Training
+from hale.core.method import Estimates, Precision, Seeded, Training
 from hale.methods.ifl import IFL, IFLDetector
 from hale.recipe import bundled, read_recipe
 from hale.train.classes import PUBLISHED, Palette
@@ -58,6 +58,19 @@ def test_the_released_recipe_is_the_published_one():
     assert recipe.prep.shape == (160, 160, 160)
     assert recipe.prep.spacing_mm == 1.5
     assert (recipe.prep.low, recipe.prep.high, recipe.prep.clip) == (2, 98, True)
+
+
+def test_operations_of_a_restoration():
+    """As published, and by default at 2 mm; 3.17 MFLOP a point, its code multiplied once."""
+    released = read_recipe(bundled()["ifl-released"]).method
+    assert released.passes(160**3) * 3.168e-6 == pytest.approx(76.8, abs=0.2)
+    assert IFL().passes(260_000) * 3.168e-6 == pytest.approx(17.2, abs=0.2)
+
+
+def test_says_how_long_it_takes_at_most(detector, ill):
+    assert isinstance(detector, Estimates)
+    ten = replace(detector, settings=replace(TINY, fit_iterations=(2000,)))
+    assert ten.estimate(ill.scan) > 5 * detector.estimate(ill.scan) > 0
 
 
 def test_uniform_logits_score_ln_10_everywhere(detector, ill):
@@ -125,6 +138,16 @@ def test_published_centres_are_part_of_the_state(healthy):
     brief = replace(TINY, palette=Palette.PUBLISHED, epochs=1)
     state = brief.fit(Training(space=healthy[0].space, healthy=healthy), run).state()
     assert state["centres"][0] == pytest.approx(PUBLISHED)
+
+
+def test_the_loss_of_held_out_scans_is_logged(healthy, held_out):
+    run = FabricRun(device="cpu", precision=Precision.FULL)
+    seen = {}
+    run.log = lambda **figures: seen.update(figures)
+    training = Training(space=healthy[0].space, healthy=healthy, held_out=held_out)
+    found = replace(TINY, epochs=2).fit(training, run)
+    expected = np.mean([found.find(scan).loss for scan in held_out])
+    assert seen["held_out"] == pytest.approx(expected)
 
 
 def test_no_healthy_scan_is_refused(healthy):

@@ -85,6 +85,34 @@ def test_uniform_logits_cost_ln_10():
     assert found.numpy() == pytest.approx(np.full((4, 7), 2.3026), abs=1e-4)
 
 
+class Cut(FabricRun):
+    """A run that ends in the middle of its ninth step."""
+
+    def steps(self, total, **state):
+        for step in super().steps(total, **state):
+            if step.number == 8:
+                raise KeyboardInterrupt
+            yield step
+
+
+def test_a_run_that_was_cut_goes_on_to_the_same_bits(healthy, tmp_path):
+    growth = Growth(**TINY, epochs=8, halve_every=3, volumes=2, points=64)
+    training = Training(space=healthy[0].space, healthy=healthy)
+    centres = centres_of(healthy, Palette.COHORT)
+    told = {"device": "cpu", "precision": Precision.FULL, "save_steps": 3}
+
+    def grown(run: FabricRun) -> dict[str, torch.Tensor]:
+        torch.manual_seed(run.seed)
+        return growth.grow(training, centres, run).state_dict()
+
+    whole = grown(FabricRun(**told))
+    with pytest.raises(KeyboardInterrupt):
+        grown(Cut(**told, folder=tmp_path))
+    resumed = grown(FabricRun(**told, folder=tmp_path, resume="latest"))
+    for name, tensor in whole.items():
+        assert torch.equal(resumed[name], tensor), name
+
+
 def test_learns_the_classes_of_its_brains(healthy):
     growth = Growth(
         **TINY,

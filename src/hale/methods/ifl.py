@@ -4,6 +4,7 @@ Reference: Naval Marimont and Tarroni 2021, "Implicit field learning for unsuper
 detection in medical images", MICCAI, arXiv:2106.05214.
 """
 
+import time
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -26,7 +27,10 @@ from hale.post.pool import mean, mean_with_zeros, minimum, widths
 from hale.train.auto_decoder import cross_entropy
 from hale.train.classes import Centres, centres_of
 from hale.train.points import Volume, volume_of
-from hale.train.restoration import Found, Restoration, Target, decoded, found_code
+from hale.train.restoration import BATCH, Found, Restoration, Target, decoded, found_code
+
+WATCHED = 4
+"""Held-out scans, at most, that are restored after a fit; their loss is logged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class IFL(Restoration):
         learnt = self.grow(training, centres, run)
         net = self.field(len(centres), normed=False)
         net.load_state_dict(multiplied_out(learnt.field))
-        return IFLDetector(
+        detector = IFLDetector(
             settings=self,
             net=net,
             centres=centres,
@@ -60,6 +64,9 @@ class IFL(Restoration):
             precision=run.precision,
             seed=run.seed,
         )
+        if watched := training.held_out[:WATCHED]:
+            run.log(held_out=float(np.mean([detector.find(scan).loss for scan in watched])))
+        return detector
 
     def restore(self, state: State, space: Space) -> "IFLDetector":
         """Rebuild the network and load its weights."""
@@ -112,6 +119,16 @@ class IFLDetector:
         """
         volume = volume_of(scan, self.centres, self.settings)
         return self._painted(scan, *self._decoded(scan, volume, draw=draw))
+
+    def estimate(self, scan: Scan) -> float:
+        """Return the seconds that a score takes at most, by the time of a batch of points."""
+        wanted = np.count_nonzero(scan.brain) if self.settings.masked else scan.brain.size
+        where, seconds = torch.zeros(BATCH, 3), 0.0
+        for _ in range(2):  # the first one wakes the machine up
+            begin = time.perf_counter()
+            decoded(self.net, self.mean_code, where, device=self.device, precision=self.precision)
+            seconds = time.perf_counter() - begin
+        return seconds * self.settings.passes(int(wanted)) / BATCH
 
     def find(self, scan: Scan, *, draw: int = 0) -> Found:
         """Return the code of a scan."""

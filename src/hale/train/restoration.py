@@ -44,7 +44,7 @@ class Restoration(Growth):
     """The code to begin with; further attempts begin with random ones."""
     attempts: Annotated[int, Ge(1)] = 1
     """Of which the one with the lowest loss on fixed points is taken."""
-    fit_lr: Annotated[float, Gt(0)] = 5e-3
+    fit_lr: Annotated[float, Gt(0)] = 1e-2
     """Learning rate of the code."""
     fit_iterations: tuple[Annotated[int, Ge(1)], ...] = (300,)
     """Of each phase, at most; each begins with a new Adam."""
@@ -68,6 +68,16 @@ class Restoration(Growth):
                 f"fit_points: {len(self.fit_points)} numbers for {len(self.fit_iterations)} phases"
             )
             raise ValueError(msg)
+
+    def passes(self, decoded: int) -> int:
+        """Return through how many points the network is passed at most, there or back.
+
+        The weights rest, so that a pass back costs what one there does.
+        """
+        phases = list(zip(self.fit_iterations, self.fit_points, strict=True))
+        looks = 1 + sum(-(-n // LOOK) for n, _ in phases if self.patience)
+        fitted = sum(2 * n * points for n, points in phases)
+        return self.attempts * (fitted + looks * self.fixed_points) + decoded
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
