@@ -5,6 +5,8 @@ Reference: the public code github.com/ApurvaMayank-iitb/24D0894_IE643_NIFTI (no 
 
 from enum import StrEnum
 from itertools import pairwise
+from math import sqrt
+from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -59,9 +61,20 @@ def _deep(contrasts: int) -> tuple[nn.Sequential, nn.Sequential]:
     widths = (32, 64, 128, 256)
     encoder: list[nn.Module] = []
     for a, b in pairwise((contrasts, *widths)):
-        encoder += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU()]
+        encoder += [_started(nn.Conv2d(a, b, 3, stride=2, padding=1), 9 * a), nn.ReLU()]
     decoder: list[nn.Module] = []
     for a, b in pairwise((*widths[::-1], contrasts)):
         conv = nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
-        decoder += [conv, nn.ReLU()]
+        decoder += [_started(conv, 9 * a / 4), nn.ReLU()]  # a quarter of the taps meet a pixel
     return nn.Sequential(*encoder), nn.Sequential(*decoder[:-1], nn.Sigmoid())
+
+
+def _started(conv: nn.Conv2d | nn.ConvTranspose2d, taps: float) -> nn.Module:
+    """Set initial weights that keep the spread through ReLUs.
+
+    torch's own lose it: eight layers without norms then return one grey value for the first hundred
+    steps. He et al. 2015, arXiv:1502.01852, equation 10.
+    """
+    nn.init.normal_(conv.weight, std=sqrt(2 / taps))
+    nn.init.zeros_(cast("Tensor", conv.bias))
+    return conv

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Gt, Lt, MultipleOf
@@ -51,6 +51,7 @@ class Place:
             yield torch.Generator().manual_seed(mixed(*numbers, 1))
 
 
+@runtime_checkable
 class Pupil(Protocol):
     """A network in training. Slices come on the CPU, intensities about 0 to 1."""
 

@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from hale.core.errors import Refused
 
-Levels = Int[np.ndarray, " n"]
+Levels = Int[np.ndarray, " _"]
 """Numbers of slices, ascending."""
 WATCHED = 5
 """One in so many slices that may be learnt from is watched instead, to stop early."""
