@@ -61,11 +61,11 @@ def _deep(contrasts: int) -> tuple[nn.Sequential, nn.Sequential]:
     widths = (32, 64, 128, 256)
     encoder: list[nn.Module] = []
     for a, b in pairwise((contrasts, *widths)):
-        encoder += [_started(nn.Conv2d(a, b, 3, stride=2, padding=1), 9 * a), nn.ReLU()]
+        encoder += [_started(nn.Conv2d(a, b, 3, stride=2, padding=1), 9.0 * a), nn.ReLU()]
     decoder: list[nn.Module] = []
     for a, b in pairwise((*widths[::-1], contrasts)):
         conv = nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
-        decoder += [_started(conv, 9 * a / 4), nn.ReLU()]  # a quarter of the taps meet a pixel
+        decoder += [_started(conv, 9.0 * a / 4), nn.ReLU()]  # a quarter of the taps meet a pixel
     return nn.Sequential(*encoder), nn.Sequential(*decoder[:-1], nn.Sigmoid())
 
 
