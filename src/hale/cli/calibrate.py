@@ -17,6 +17,7 @@ from hale.cli.arguments import (
     PrecisionOption,
     PublishedOption,
     RamOption,
+    SettingOption,
     StrictOption,
     WorkersOption,
     crew_of,
@@ -37,6 +38,7 @@ def command(
         float | None,
         typer.Option(help="Promised share of healthy scans flagged.", min=0.0, max=1.0),
     ] = None,
+    setting: SettingOption = None,
     entity: EntityOption = None,
     fold: FoldOption = None,
     published_lists: PublishedOption = False,
@@ -52,19 +54,22 @@ def command(
     """Make a model valid for your site, from your own healthy scans.
 
     The detector stays as it is; normative mean and spread, p-values and the promise are learnt
-    anew. At alpha = 0.1 that takes 9 people to calibrate and 3 to standardise, better 20 and 20.
-    Without standardise and calibrate in participants.tsv, people without a split are divided.
+    anew. --set changes what comes after the detector, [post] and [calibration]. At alpha = 0.1
+    that takes 9 people to calibrate and 3 to standardise, better 20 and 20. Without standardise
+    and calibrate in participants.tsv, people without a split are divided.
 
     Example:
       hale calibrate models/atlas-t1 --data our-controls/ --out models/atlas-t1-here
+
+      hale calibrate models/vae --data healthy/ --out models/vae-ssim --set post.score=ssim
     """
     from hale.calibration import usable_alpha
     from hale.io.cache import Cache
-    from hale.pipeline.calibrate import recalibrate
+    from hale.pipeline.calibrate import recalibrate, with_settings
     from hale.pipeline.job import Options
     from hale.pipeline.model import load_model
 
-    loaded = load_model(model, device=device, precision=precision)
+    loaded = with_settings(load_model(model, device=device, precision=precision), setting or ())
     if alpha is not None:
         settings = replace(loaded.recipe.calibration, alpha=usable_alpha(alpha))
         loaded = replace(loaded, recipe=replace(loaded.recipe, calibration=settings))

@@ -33,6 +33,7 @@ from hale.pipeline.verdict import distribution
 from hale.post.normative import normative_residual
 from hale.post.settings import Score
 from hale.prep.chain import Prepared
+from hale.recipe import build_recipe
 
 SITE_SHARES = {Split.STANDARDISE: 0.4, Split.CALIBRATE: 0.6}
 MIN_STANDARDISE = 3
@@ -78,6 +79,27 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         for split in kept
     }
     return replace(model, calibration=result, provenance={**model.provenance, **told})
+
+
+def with_settings(model: Model, overrides: Sequence[str]) -> Model:
+    """Return the model with other post-processing or calibration; it is to be calibrated anew.
+
+    Args:
+        model: Fitted.
+        overrides: ``post.KEY=value`` or ``calibration.KEY=value``.
+
+    Raises:
+        Refused: A setting that the detector or its preparation was fitted with.
+    """
+    if not overrides:
+        return model
+    recipe = build_recipe(model.recipe.resolved(), overrides=overrides)
+    fitted = model.recipe
+    if replace(recipe, post=fitted.post, calibration=fitted.calibration) != fitted:
+        given = ", ".join(overrides)
+        why = "changes more than [post] and [calibration], which the model was fitted with"
+        raise Refused(f"--set {given}", why, "fit a model with it (`hale fit --set`)")
+    return replace(model, recipe=recipe)
 
 
 def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
