@@ -282,3 +282,21 @@ def test_a_given_slice_is_coarsened_and_its_map_comes_back():
 def test_coarsening_goes_with_given_scans():
     with pytest.raises(ValueError, match="coarsen"):
         Preparation(coarsen=2)
+
+
+def test_a_slice_without_background_is_refused_unless_its_brain_is_given():
+    values = np.random.default_rng(0).random((20, 24, 1)).astype(np.float32) + 1
+    brain = np.zeros(values.shape, bool)
+    brain[4:16, 5:20] = True
+    grid = Grid(shape=values.shape, affine=np.eye(4))
+    native = Preparation(mode=Mode.NATIVE)
+    scan = raw(Volume(values=values, grid=grid))
+    space = space_of(native, scan)
+    with pytest.raises(Refused, match=r"no background of 0 \(100 % is not 0\).*--brain-mask"):
+        prepare(scan, native, Cache(), space)
+    given = prepare(replace(scan, brain=brain), native, Cache(), space)
+    np.testing.assert_array_equal(given.scan.brain, brain)
+    extracted = raw(Volume(values=values * brain, grid=grid))
+    taken = prepare(extracted, native, Cache(), space)
+    np.testing.assert_array_equal(taken.scan.brain, brain)
+    assert any("taken as brain-extracted" in note for note in taken.trace.notes)

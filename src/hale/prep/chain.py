@@ -13,13 +13,13 @@ from hale.core.types import Affine, Map, Mask
 from hale.core.warp import Way
 from hale.io.cache import Cache, key_of
 from hale.prep.bias import corrected, log_bias
-from hale.prep.brain.ct import looks_like_ct
 from hale.prep.brain.find import find_brain
 from hale.prep.finite import finite, refuse_flat, without_nan
 from hale.prep.inspect import in_mni, inspect_given, inspect_native, inspect_registered
 from hale.prep.log import Log
 from hale.prep.normalize import normalised
 from hale.prep.place import Clean, Placed, brought, coarsened, covered, to_other, way_to
+from hale.prep.refusals import MIN_VOXELS, refuse_hidden_ct, refuse_no_background, refuse_slices
 from hale.prep.settings import Mode, Normalisation, Preparation, Segmenter
 from hale.prep.template import middle_of, template_of
 from hale.prep.tissue import VERSION as TISSUE_VERSION
@@ -29,8 +29,6 @@ BIAS_VERSION = 1
 """Of the bias field: raise it when it is found another way."""
 WHOLE = 0.995
 """Share of the brain from which on a contrast shows all of it."""
-MIN_VOXELS = 8
-"""Along each axis of a volume."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +54,7 @@ def prepare(raw: RawScan, settings: Preparation, cache: Cache, space: Space) -> 
     contrasts = tuple(raw.volumes)
     if not space.accepts(contrasts):
         raise lacking(raw.id, contrasts, space.slots)
-    _refuse_hidden_ct(raw)
+    refuse_hidden_ct(raw)
     log = Log(list(raw.source.notes))
     match settings.mode:
         case Mode.GIVEN:
@@ -64,7 +62,7 @@ def prepare(raw: RawScan, settings: Preparation, cache: Cache, space: Space) -> 
         case Mode.NATIVE:
             return _prepare_native(raw, settings, cache, space, log)
         case _:
-            _refuse_slices(raw)
+            refuse_slices(raw)
             return _prepare_full(raw, settings, cache, space, log)
 
 
@@ -103,6 +101,9 @@ def _prepare_native(
 ) -> Prepared:
     """Find the brain and correct the bias field, where the scan lies; nothing is resampled."""
     if min(raw.reference.grid.shape) < MIN_VOXELS or len(raw.volumes) > 1:
+        refuse_no_background(raw)
+        if raw.brain is None:
+            log.notes.append("taken as brain-extracted: its brain is what is not 0")
         return _prepare_given(raw, settings, cache, space, log)
     whole = _reference(raw, settings, cache, log)
     with log.stage("check"):
@@ -268,23 +269,3 @@ def _tissues(
         TISSUE_VERSION, segmenter, contrast, grid.affine.tolist(), image, np.packbits(brain)
     )
     return coded(cache.get("tissue", key, compute)["classes"].astype(np.int32))
-
-
-def _refuse_slices(raw: RawScan) -> None:
-    """Refuse contrasts that are slices: nothing can be registered by them."""
-    for contrast, volume in raw.volumes.items():
-        if min(volume.grid.shape) < MIN_VOXELS:
-            shape = " x ".join(map(str, volume.grid.shape))
-            what = raw.id if len(raw.volumes) == 1 else f"{raw.id} {contrast}"
-            why = f"has {shape} voxels: slices, not a volume"
-            raise Refused(
-                what, why, "take a one-slice model, --method for a single scan, or a whole brain"
-            )
-
-
-def _refuse_hidden_ct(raw: RawScan) -> None:
-    """Refuse a CT that is called something else."""
-    for contrast, volume in raw.volumes.items():
-        if contrast is not Contrast.CT and looks_like_ct(volume):
-            why = f"is a CT (values down to {np.nanmin(volume.values):.0f} HU), not {contrast}"
-            raise Refused(raw.id, why, "say --contrast CT, and take a method for single scans")

@@ -11,7 +11,7 @@ from hale.core.quality import LEFT_RIGHT, ContrastSeen
 from hale.core.quality import Verdict as Fitness
 from hale.core.scan import Contrast
 from hale.prep.brain.find import EXTRACTED, GIVEN
-from hale.prep.chain import MIN_VOXELS
+from hale.prep.refusals import MIN_VOXELS
 from hale.prep.settings import MNI152
 from hale.report.view import DIRECTIONS
 
