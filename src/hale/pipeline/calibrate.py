@@ -15,7 +15,7 @@ from hale.calibration import (
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.method import Reconstructs
-from hale.core.scan import Slots, Split
+from hale.core.scan import Contrast, Slots, Split
 from hale.core.trace import Trace
 from hale.data.cohort import (
     Entry,
@@ -24,7 +24,7 @@ from hale.data.cohort import (
     refuse_repeated_ids,
     with_splits,
 )
-from hale.data.folder import read_folder
+from hale.data.folder import Reading, read_folder
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, runs_in, save_model, score, versions
@@ -126,10 +126,15 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
 def read_cohort(data: Path, slots: Slots, options: Options) -> list[Entry]:
     """Return the healthy scans of a folder; tell what is wrong with its lists.
 
+    A model of one channel that accepts several contrasts learns from each that an exam has: they
+    are entries of one person, ``sub-01_T1w`` and ``sub-01_T2w``.
+
     Raises:
         Refused: One scan or one id twice, unless lists are kept as they were published.
     """
     entries, warnings = read_folder(data, slots, options.reading)
+    if len(slots) == 1 and len(slots[0]) > 1:
+        entries = _of_every_contrast(entries, data, slots[0], options.reading)
     for warning in warnings:
         options.tell(f"{data}: {warning}")
     if options.reading.published:
@@ -138,6 +143,23 @@ def read_cohort(data: Path, slots: Slots, options: Options) -> list[Entry]:
         refuse_repeated_ids(entries)
         refuse_repeated_content(entries)
     return entries
+
+
+def _of_every_contrast(
+    entries: Sequence[Entry], data: Path, contrasts: Sequence[Contrast], reading: Reading
+) -> list[Entry]:
+    """Return the entries, and those of the other contrasts that their folder holds."""
+    taken = {entry.path for entry in entries if entry.refusal is None}
+    others: list[Entry] = []
+    for contrast in contrasts:
+        found, _ = read_folder(data, ((contrast,),), reading)
+        new = [e for e in found if e.refusal is None and e.path not in taken]
+        others += [replace(entry, notes=()) for entry in new]
+        taken |= {entry.path for entry in new}
+    if not others:
+        return list(entries)
+    named = [e if e.refusal else replace(e, id=f"{e.id}_{e.contrast}", notes=()) for e in entries]
+    return [*named, *(replace(entry, id=f"{entry.id}_{entry.contrast}") for entry in others)]
 
 
 def divided(entries: Sequence[Entry], data: Path) -> list[Entry]:
