@@ -136,3 +136,12 @@ def test_a_bundled_recipe_reads_and_resolves_to_itself(name):
     resolved = recipe.resolved()
     assert build_recipe(resolved) == recipe
     assert build_recipe(tomllib.loads(tomli_w.dumps(resolved))) == recipe
+
+
+@pytest.mark.parametrize("normalise", ["robust_z", "none"])
+def test_a_similarity_of_unscaled_intensities_is_refused(normalise):
+    table = {"method": {"name": "vae"}, "prep": {"normalise": normalise}}
+    assert build_recipe({**table, "post": {"score": "l1"}})
+    for score in ("ssim", "ssim_ens", "mhd"):
+        with pytest.raises(Refused, match="takes intensities of 0 to 1"):
+            build_recipe({**table, "post": {"score": score}})

@@ -16,8 +16,8 @@ from hale.core.errors import Refused
 from hale.core.method import Method
 from hale.methods import METHODS, describe, find
 from hale.post.score import refuse_score
-from hale.post.settings import REFERENCES, PostProcessing, Score
-from hale.prep.settings import Preparation
+from hale.post.settings import REFERENCES, SIMILARITY, PostProcessing, Score
+from hale.prep.settings import Normalisation, Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +133,20 @@ def _built(table: Mapping[str, Any], where: str) -> Recipe:
     method = _checked(find(name), settings, f"{where}: [method]")
     detector = get_type_hints(type(method).restore)["return"]
     refuse_score(sections["post"].score, detector, name)
+    _refuse_unscaled(sections["post"].score, sections["prep"].normalise)
     return Recipe(
         method=method,
         method_name=name,
         seed=_checked(SEED, table.get("seed", 0), f"{where}: seed"),
         **sections,
     )
+
+
+def _refuse_unscaled(score: Score, normalise: Normalisation) -> None:
+    """Refuse a score that takes intensities for 0 to 1 where they are not."""
+    if score in SIMILARITY and normalise in (Normalisation.ROBUST_Z, Normalisation.NONE):
+        why = f"takes intensities of 0 to 1, prep.normalise = '{normalise}' gives others"
+        raise Refused(f"post.score = '{score}'", why, "take prep.normalise = 'percentile'")
 
 
 def plain(value: Any) -> Any:
