@@ -8,6 +8,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/hale demo --out demo --overwrite
 
+# A core per worker: two workers of two threads each wait for one another, ten times as long.
+test: export OMP_NUM_THREADS = 1
+test: export ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS = 1
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
