@@ -23,7 +23,7 @@ from hale.core.method import (
     Training,
 )
 from hale.core.scan import Case, Contrast, Scan, Space
-from hale.methods import METHODS
+from hale.methods import METHODS, describe
 from hale.recipe import build_recipe
 from hale.train.run import FabricRun
 
@@ -134,6 +134,7 @@ def test_says_what_it_is_and_where_it_comes_from(fitted: Fitted):
     assert type(fitted.method).__doc__
     page = sys.modules[type(fitted.method).__module__].__doc__ or ""
     assert any(mark in page for mark in ("http", "doi", "DOI", "arXiv"))
+    assert describe(fitted.name)["reference"]
 
 
 def test_default_hyper_parameters_are_a_recipe(fitted: Fitted):

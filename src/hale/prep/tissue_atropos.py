@@ -45,12 +45,12 @@ def atropos(image: Map, brain: Mask, priors: Priors, name: str) -> Labels:
     total = np.sum(chances, axis=0)
     with TemporaryDirectory(prefix="hale-tissue-") as folder:
         where = Path(folder)
-        _write(ants, where / "image.nii.gz", image)
-        _write(ants, where / "brain.nii.gz", brain)
+        _write(ants, where / "image.nii", image)
+        _write(ants, where / "brain.nii", brain)
         for number, chance in enumerate(chances, start=1):
-            _write(ants, where / f"prior{number:02d}.nii.gz", chance / total * brain)
+            _write(ants, where / f"prior{number:02d}.nii", chance / total * brain)
         status = import_module("ants.internal").get_lib_fn("Atropos")(_words(where, image))
-        wanted = where / "classes.nii.gz"
+        wanted = where / "classes.nii"
         if status != 0 or not wanted.is_file():
             why = f"Atropos ended with status {status} and no tissue classes"
             raise Refused(name, why, "check its preparation (`hale prepare`)")
@@ -64,13 +64,13 @@ def _words(where: Path, image: Map) -> list[str]:
     radius = "x".join(["1"] * dimension)
     return [
         *("-d", str(dimension)),
-        *("-a", str(where / "image.nii.gz")),
-        *("-x", str(where / "brain.nii.gz")),
-        *("-i", f"PriorProbabilityImages[3,{where}/prior%02d.nii.gz,{PRIOR_WEIGHT}]"),
+        *("-a", str(where / "image.nii")),
+        *("-x", str(where / "brain.nii")),
+        *("-i", f"PriorProbabilityImages[3,{where}/prior%02d.nii,{PRIOR_WEIGHT}]"),
         *("-m", f"[{SMOOTHING},{radius}]"),
         *("-c", f"[{ITERATIONS},0]"),
         *("-r", "0"),  # no random seed
-        *("-o", f"[{where / 'classes.nii.gz'}]"),
+        *("-o", f"[{where / 'classes.nii'}]"),
     ]
 
 
