@@ -27,7 +27,7 @@ from hale.train.single_scan import Place, ScanLessons
 
 TOGETHER = 16
 """Latents that are searched for at once: more are no faster, only larger."""
-GLANCE = 20
+GLANCE = 50
 """Steps of the search that the watched slices get."""
 BETAS = (0.5, 0.999)
 """Of Adam, in training."""
