@@ -1,6 +1,6 @@
 """Convolutional autoencoder trained on the scan itself: what the rest does not explain stands out.
 
-Reference: the course project github.com/ApurvaMayank-iitb/24D0894_IE643_NIFTI (no paper); its
+Reference: the course project https://github.com/ApurvaMayank-iitb/24D0894_IE643_NIFTI (no paper); its
 autoencoders, trained and scored as its README describes and its code does not.
 """
 
