@@ -104,5 +104,8 @@ def test_detect_and_calibrate_accept_it(twin, place, tmp_path):
     assert np.asarray(found.dataobj).any()
     assert not (out / "mask.nii.gz").exists()
     data, here = ("--data", str(place.healthy)), tmp_path / "here"
-    assert run(["calibrate", str(twin), *data, "--out", str(here), *cache, "--workers", "1"]) == 0
+    calibrate = ["calibrate", str(twin), *data, "--out", str(here), *cache, "--workers", "1"]
+    assert run(calibrate) == 2  # the published map is a decision
+    assert not here.exists()
+    assert run([*calibrate, "--set", "method.decision=score"]) == 0
     assert (here / "calibration.safetensors").exists()

@@ -277,3 +277,11 @@ def test_real_t2w_has_the_tissues_of_its_t1w(shared_data):
     _, grey, white = dices(*(segmented(image, brain, grid) for image in seen.values()))
     assert grey > 0.7
     assert white > 0.75
+
+
+def test_classes_are_never_resampled():
+    for settings in ({}, {"mode": "given", "coarsen": 2}):
+        with pytest.raises(Refused, match="classes are not to be resampled"):
+            build_recipe(
+                {"method": {"name": "strega"}, "prep": {"normalise": "classes", **settings}}
+            )

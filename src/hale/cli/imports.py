@@ -37,7 +37,7 @@ def strega(
     """Import weights of StRegA: a safetensors file.
 
     The model is not calibrated: it gives maps and ranks. `hale calibrate` makes it valid for your
-    healthy scans. The public weights take 7 GB of memory and as much of the disk as the file.
+    healthy scans. The public weights take about 10 GB of memory, and as much disk as the file.
 
     Examples:
       hale import strega model.safetensors --out models/strega-public

@@ -80,11 +80,12 @@ class Step(Protocol):
         ...
 
     def descend(
-        self, loss: Any, optimiser: Any = None, *, clip: bool = True, name: str = "loss"
+        self, loss: Any, optimiser: Any = None, *, clip: float | None = None, name: str = "loss"
     ) -> None:
         """Backpropagate ``loss``, clip the gradient, step the optimiser, log the loss as ``name``.
 
         ``optimiser`` is one that `Run.setup` returned; a run with a single one needs no telling.
+        ``clip`` is the largest norm of the gradient; 0: not limited; None: the run's.
         """
         ...
 
@@ -204,6 +205,16 @@ class Remarks(Protocol):
 
     def remarks(self, scan: Scan) -> tuple[str, ...]:
         """Return what a reader of the map must know, a sentence each."""
+        ...
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """Optional: a detector whose map may be a decision of its own, 0 where it finds nothing."""
+
+    @property
+    def has_decided(self) -> bool:
+        """Say whether it is: such a map has no healthy distribution to calibrate."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Convolutional autoencoder trained on the scan itself: what the rest does not explain stands out.
 
-Reference: the course project https://github.com/ApurvaMayank-iitb/24D0894_IE643_NIFTI (no paper); its
-autoencoders, trained and scored as its README describes and its code does not.
+Reference: https://github.com/ApurvaMayank-iitb/24D0894_IE643_NIFTI, a course project without a
+paper; its autoencoders, trained and scored as its README describes and its code does not.
 """
 
 from dataclasses import dataclass

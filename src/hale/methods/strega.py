@@ -30,10 +30,11 @@ class StReGA(Lessons):
     """Restore healthy axial slices and paint over squares in them; score x_hat - x."""
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
+    scoring: ClassVar[frozenset[str]] = frozenset({"residual", "decision", "min_area", "sampled"})
 
     size: Annotated[int, Ge(2)] = 256
     """Edge of the square that slices are padded or cropped to, pixels."""
-    maps: Annotated[tuple[int, ...], MinLen(1)] = (16, 32, 64, 128, 256)
+    maps: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)] = (16, 32, 64, 128, 256)
     """Channels of the levels; each halves the slice."""
     latent: Annotated[int, Ge(1)] = 256
     """Length of z."""

@@ -27,7 +27,7 @@ from hale.data.cohort import (
 from hale.data.folder import Reading, read_folder
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
-from hale.pipeline.model import Model, runs_in, save_model, score, versions
+from hale.pipeline.model import Model, has_decided, runs_in, save_model, score, versions
 from hale.pipeline.prepare import Workshop, read_entry
 from hale.pipeline.verdict import distribution
 from hale.post.normative import normative_residual
@@ -109,6 +109,9 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
         Refused: Fewer scans than alpha needs, files that the fit has seen, or people who are all
             meant for something else.
     """
+    if has_decided(model):
+        why = "has a map that is its own decision: there is nothing to calibrate"
+        raise Refused(model.name, why, "take its score: --set method.decision=score")
     entries = read_cohort(data, model.space.slots, options)
     chosen = of_split(divided(entries, data), Split.STANDARDISE, Split.CALIBRATE)
     _refuse_seen(model, data, chosen)

@@ -14,7 +14,7 @@ from hale.data.cohort import Entry, of_split, with_splits
 from hale.io.cache import key_of
 from hale.pipeline.calibrate import calibrate, persons, read_cohort, refuse_few
 from hale.pipeline.job import Options
-from hale.pipeline.model import Model, placed, save_model, versions
+from hale.pipeline.model import Model, has_decided, placed, save_model, versions
 from hale.pipeline.prepare import read_entry
 from hale.pipeline.workers import Failure
 from hale.prep.chain import Prepared, space_of
@@ -77,7 +77,10 @@ def fit(recipe: Recipe, data: Path, out: Path, options: Options) -> Model:
         calibration=None,
         provenance={**versions(), **place, "fit": record},
     )
-    model = calibrate(model, entries, workshop)
+    if has_decided(model):
+        options.tell("not calibrated: the map of this method is its own decision (see its recipe)")
+    else:
+        model = calibrate(model, entries, workshop)
     saved = save_model(model, out)
     if record.get("finished", True):
         shutil.rmtree(work_folder(out), ignore_errors=True)

@@ -17,7 +17,7 @@ from hale.calibration import Calibration, from_arrays
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import Detector, Placed, Precision, Seeded
+from hale.core.method import Decides, Detector, Placed, Precision, Seeded
 from hale.core.scan import Contrast, Scan, Space
 from hale.io.model import ModelFiles, read_model, write_model
 from hale.pipeline.card import card
@@ -167,6 +167,11 @@ def placed(detector: Detector, device: str, precision: Precision, *, seed: int) 
         return detector
     moved: Detector = replace(detector, **known)  # type: ignore[type-var]
     return moved
+
+
+def has_decided(model: Model) -> bool:
+    """Say whether the detector's map is its own decision, which cannot be calibrated."""
+    return isinstance(model.detector, Decides) and model.detector.has_decided
 
 
 def runs_in(model: Model) -> Precision:

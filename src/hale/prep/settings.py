@@ -146,6 +146,9 @@ class Preparation:
 
     def _settle_tissue(self) -> None:
         """Refuse what has no tissue classes; write down who finds them."""
+        given = self.mode is Mode.GIVEN and self.coarsen == 1
+        if self.normalise is Normalisation.CLASSES and not given:
+            raise ValueError("normalise: classes are not to be resampled; set mode = 'given'")
         if self.normalise is not Normalisation.TISSUE:
             return
         if self.mode is Mode.NATIVE:

@@ -40,13 +40,23 @@ def fast(image: Map, grid: Grid, contrast: Contrast, name: str) -> Labels:
     """
     program = which(FAST)
     if program is None:
-        raise Refused("FSL FAST", "there is no program `fast` on the path", REMEDY)
+        remedy = "install FSL, or fit a model with --set prep.segmenter=atropos"
+        raise Refused("FSL FAST", "there is no program `fast` on the path", remedy)
     if min(image.shape) == 1:
         raise Refused(name, "FSL FAST segments volumes, not slices", REMEDY)
     with TemporaryDirectory(prefix="hale-tissue-") as folder:
         given = Path(folder) / "brain.nii.gz"
         nib.save(nib.Nifti1Image(image, grid.affine), given)
-        words = [program, *SETTINGS, "-t", TYPE.get(contrast, "3"), "-o", f"{folder}/tissue"]
+        words = [
+            "env",
+            "FSLOUTPUTTYPE=NIFTI_GZ",
+            program,
+            *SETTINGS,
+            "-t",
+            TYPE.get(contrast, "3"),
+            "-o",
+            f"{folder}/tissue",
+        ]
         _run([*words, str(given)], name)
         found = read_volume(Path(folder) / "tissue_seg.nii.gz").volume.values
     if found.shape != image.shape or not np.isin(found, (0, 1, 2, 3)).all():

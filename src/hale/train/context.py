@@ -84,6 +84,11 @@ class ContextRestorer:
         """Return x_hat of z = mu for ``draw`` 0 (unless z is sampled), else of a drawn z."""
         return self._shown(self._passed(scan, draw=draw)[1], scan)
 
+    @property
+    def has_decided(self) -> bool:
+        """Say whether the map is a mask's."""
+        return self.reading.decision is not Decision.SCORE
+
     def state(self) -> State:
         """Return the weights, read-only."""
         return lent(self.net)
