@@ -72,7 +72,7 @@ TINY: dict[str, dict[str, Any]] = {
     "gmvae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "skipae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "strega": {
-        "size": 32,
+        "size": 16,
         "maps": [8, 16],
         "latent": 8,
         "lr": 1e-2,
