@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from hale.core.errors import Refused
 from hale.core.method import Precision, Training
 from hale.methods import fanogan
 from hale.methods.fanogan import FAnoGAN, Trio, frozen, gradient_penalty
+from hale.recipe import build_recipe
 from hale.train.learn import held_out_loss
 from hale.train.run import FabricRun
 from hale.train.slices import axial
@@ -43,6 +45,12 @@ def test_defaults_are_the_specified_ones():
     assert method.whole_gradient
     assert method.steps == 7 * 19_200
     assert fanogan.BETAS == (0.5, 0.9)
+    assert method.clip == 0
+
+
+def test_a_schedule_is_refused():
+    with pytest.raises(Refused, match=r"schedule: 'cosine' is not to be had"):
+        build_recipe({"method": {"name": "fanogan", "schedule": "cosine"}})
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 8, 8), (2, 2, 5, 7)])
@@ -164,6 +172,14 @@ def test_learns_in_half_precision(healthy, held_out):
     half = replace(TINY, steps=14).fit(training, run(precision=Precision.BF16))
     assert half.precision is Precision.BF16
     assert all(np.isfinite(array).all() for array in half.state().values())
+
+
+def test_the_held_out_loss_is_in_the_arithmetic_of_the_run(held_out):
+    trio = TINY._trio(held_out[0].space, run(precision=Precision.BF16))
+    seen = []
+    trio.encoder.own.register_forward_hook(lambda *given: seen.append(given[-1].dtype))
+    held_out_loss(trio.encoder.own, axial(held_out), trio.encoder_loss, device="cpu")
+    assert set(seen) == {torch.bfloat16}
 
 
 def test_the_published_defects_still_learn(healthy):

@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from hale.core.errors import Refused
 from hale.core.method import Precision, Training
+from hale.recipe import build_recipe
 from hale.train.learn import Lessons, Schedule, held_out_loss, mean_l1
 from hale.train.run import FabricRun
 from hale.train.slices import axial
@@ -44,6 +46,26 @@ def test_the_rate_falls_along_a_cosine(healthy):
 def test_the_rate_goes_up_again_after_half_a_wave(healthy):
     lessons = Lessons(lr=0.1, steps=6, batch=4, schedule=Schedule.COSINE, half_wave=2)
     assert taught(lessons, healthy)[1] == pytest.approx([0.1, 0.05, 0, 0.05, 0.1, 0.05])
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3, 1.0])
+def test_the_gradient_is_limited_as_the_lessons_say(clip, healthy):
+    own = Gain()
+    sgd, norms = torch.optim.SGD(own.parameters(), lr=1e-6), []
+    sgd.register_step_pre_hook(lambda *_: norms.append(float(own.gain.grad.abs())))
+    training = Training(space=healthy[0].space, healthy=healthy)
+    run = FabricRun(device="cpu", precision=Precision.FULL, clip_norm=1e-6)
+
+    def steep(net, slices, draw):
+        return 100 * mean_l1(net, slices, draw)
+
+    Lessons(steps=2, batch=4, clip=clip).teach(own, training, run, steep, sgd)
+    assert all(norm == pytest.approx(clip, rel=1e-2) if clip else norm > 1 for norm in norms)
+
+
+def test_waves_that_the_schedule_has_not_are_refused():
+    with pytest.raises(Refused, match=r"half_wave: schedule = 'constant' has no waves"):
+        build_recipe({"method": {"name": "ae", "half_wave": 5}})
 
 
 def test_the_best_weights_on_the_held_out_are_kept(healthy, held_out):

@@ -161,8 +161,18 @@ def test_clipping_can_be_left_off():
     net = nn.Linear(1, 1)
     net, sgd = run.setup(net, torch.optim.SGD(net.parameters(), lr=1.0))
     before = net.weight.item()
-    next(run.steps(1)).descend(1000 * net(torch.ones(1, 1)).sum(), sgd, clip=False)
+    next(run.steps(1)).descend(1000 * net(torch.ones(1, 1)).sum(), sgd, clip=0.0)
     assert before - net.weight.item() == pytest.approx(1000)
+
+
+def test_a_step_can_name_another_limit():
+    run = make()
+    net = nn.Linear(1, 1)
+    net, sgd = run.setup(net, torch.optim.SGD(net.parameters(), lr=1.0))
+    before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
+    next(run.steps(1)).descend(1000 * net(torch.ones(1, 1)).sum(), sgd, clip=7.0)
+    after = torch.cat([p.detach().flatten() for p in net.parameters()])
+    assert float((before - after).norm()) == pytest.approx(7, rel=1e-4)
 
 
 def duel(run: FabricRun, total: int = 12) -> list[dict[str, torch.Tensor]]:

@@ -27,7 +27,7 @@ from hale.nets.gan import MULTIPLE, Critic, Generator, LatentEncoder, Restorer
 from hale.nets.state import load
 from hale.train.best import Best
 from hale.train.device import arithmetic
-from hale.train.learn import Lessons, held_out_loss
+from hale.train.learn import Lessons, Schedule, held_out_loss
 from hale.train.residual import Residual
 from hale.train.slices import Slices, axial, evenly
 
@@ -56,6 +56,8 @@ class FAnoGAN(Lessons):
     """Channels of the finest of three levels; the coarsest has four times as many."""
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of the latent, and of what is built from it, that training drops."""
+    clip: Annotated[float, Ge(0)] = 0.0
+    """Largest norm of the gradient; 0: not limited."""
     steps: Annotated[int, Ge(1)] = 134_400
     """Updates of a network: 19,200 of the generator and the encoder each, 96,000 of the critic."""
     critic_steps: Annotated[int, Ge(1)] = 5
@@ -69,6 +71,12 @@ class FAnoGAN(Lessons):
     as in the public code."""
     whole_gradient: bool = True
     """Penalise the norm over all pixels; off: over one axis, as in the public code (a defect)."""
+
+    def __post_init__(self) -> None:
+        """Refuse a schedule: the rate of the three Adams is constant."""
+        super().__post_init__()
+        if self.schedule is not Schedule.CONSTANT:
+            raise ValueError(f"schedule: '{self.schedule}' is not to be had, only 'constant'")
 
     def fit(self, training: Training, run: Run) -> Residual:
         """Teach critic and generator in turn, then the encoder; keep its best on held-out scans."""
@@ -190,28 +198,27 @@ class Trio:
             penalty = gradient_penalty(critic, between, whole=self.method.whole_gradient)
         scores = self.critic.net.train()(torch.cat([fake, x]))
         loss = scores[: len(x)].mean() - scores[len(x) :].mean() + self.method.penalty * penalty
-        step.descend(loss, self.critic.adam, clip=False, name="critic_loss")
+        step.descend(loss, self.critic.adam, clip=self.method.clip, name="critic_loss")
 
     def teach_generator(self, step: Step) -> None:
         """Generate slices that the critic holds for real."""
         fake = self.generator.net.train()(self._latents(self.method.batch, step))
         with frozen(self.critic.own), self._arithmetic():
             loss = -self.critic.own(fake).float().mean()
-        step.descend(loss, self.generator.adam, clip=False, name="generator_loss")
+        step.descend(loss, self.generator.adam, clip=self.method.clip, name="generator_loss")
 
     def teach_encoder(self, slices: Slices, step: Step) -> None:
         """Find the numbers of real slices."""
         loss = self.encoder_loss(self.encoder.net.train(), slices, step.generator)
-        step.descend(loss, self.encoder.adam, clip=False, name="encoder_loss")
+        step.descend(loss, self.encoder.adam, clip=self.method.clip, name="encoder_loss")
 
     def encoder_loss(self, net: nn.Module, slices: Slices, draw: Draw) -> Float[Tensor, ""]:
         """Return the error of G(E(x)) + kappa x that of its features; nothing is drawn."""
         x = padded(slices.x, MULTIPLE)
-        z = net(x)
         critic = self.critic.own
         generate = self.generator.own.train(net.training)
         with frozen(critic, generate), self._arithmetic():
-            x_hat = generate(z)
+            x_hat = generate(net(x))
             features, known = critic.features(x_hat), critic.features(x)
         error = F.mse_loss(x_hat.float(), x)
         return error + self.method.kappa * F.mse_loss(features.float(), known.float())

@@ -62,6 +62,8 @@ class Lessons:
     """How it goes over the run."""
     half_wave: Annotated[int, Ge(0)] = 0
     """Steps of the cosine from the full rate to 0, or back up; 0: as many as the run has."""
+    clip: Annotated[float, Ge(0)] = 1.0
+    """Largest norm of the gradient; 0: not limited."""
     batch: Annotated[int, Ge(1)] = 32
     """Slices per step."""
     steps: Annotated[int, Ge(1)] = 19_200
@@ -70,6 +72,11 @@ class Lessons:
     """Steps between looks at the held-out scans; the best weights there are kept."""
     validate_slices: Annotated[int, Ge(1)] = 256
     """Held-out slices looked at, at most; always the same."""
+
+    def __post_init__(self) -> None:
+        """Refuse the length of a wave where there is none."""
+        if self.half_wave and self.schedule is not Schedule.COSINE:
+            raise ValueError(f"half_wave: schedule = '{self.schedule}' has no waves")
 
     def material(self, scans: Sequence[Scan]) -> Material:
         """Return what is drawn from ``scans``: their axial slices."""
@@ -102,7 +109,7 @@ class Lessons:
                 waves = step.number / self.half_wave if self.half_wave else step.progress
                 anneal(optimiser, lr=self.lr, progress=waves)
             chosen = healthy[step.draw(len(healthy), size=self.batch)].to(run.device)
-            step.descend(objective(net.train(), chosen, step.generator))
+            step.descend(objective(net.train(), chosen, step.generator), clip=self.clip)
             if held_out and (step.number + 1) % self.validate_every == 0:
                 loss = self._looked_at(held_out, net, objective, run)
                 best.offer(loss, net, step=step.number)

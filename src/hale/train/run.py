@@ -55,7 +55,7 @@ class FabricRun:
     save_steps: int | None = None
     """Steps between checkpoints; if given, time is not looked at."""
     clip_norm: float = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient, where a step names none; 0: not limited."""
     devices: int = 1
     nodes: int = 1
     clock: Callable[[], float] = time.monotonic
@@ -118,7 +118,9 @@ class FabricRun:
         if saved_number < self.steps_done:
             self._save(state)
 
-    def descend(self, loss: Float[Tensor, ""], optimiser: Any = None, *, clip: bool = True) -> None:
+    def descend(
+        self, loss: Float[Tensor, ""], optimiser: Any = None, *, clip: float | None = None
+    ) -> None:
         """Backpropagate, clip the gradient, step the optimiser; for the step in progress.
 
         Raises:
@@ -132,7 +134,7 @@ class FabricRun:
         norm = self._fabric.clip_gradients(
             self._nets[optimiser],
             optimiser,
-            max_norm=self.clip_norm if clip else inf,
+            max_norm=(self.clip_norm if clip is None else clip) or inf,
             error_if_nonfinite=False,
         )
         if norm is not None and not torch.isfinite(norm):
@@ -237,12 +239,13 @@ class FabricStep:
         loss: Float[Tensor, ""],
         optimiser: Any = None,
         *,
-        clip: bool = True,
+        clip: float | None = None,
         name: str = "loss",
     ) -> None:
         """Backpropagate ``loss``, clip the gradient, step the optimiser, log the loss as ``name``.
 
         ``optimiser`` is one that `FabricRun.setup` returned; a single one needs no telling.
+        ``clip`` is the largest norm of the gradient; 0: not limited; None: the run's.
         """
         self.run.descend(loss, optimiser, clip=clip)
         if self.is_logged:
