@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,16 @@ def test_slices_are_those_with_brain_and_in_their_place(healthy):
     for n, k in enumerate(levels):
         np.testing.assert_array_equal(slices.x[n].numpy(), scan.image[..., k])
         np.testing.assert_array_equal(slices.brain[n, 0].numpy(), scan.brain[..., k])
+
+
+def test_a_cohort_is_held_once(healthy):
+    """Beside the result no more than a scan or two."""
+    scans = [healthy[n % 3] for n in range(60)]
+    tracemalloc.start()
+    slices = axial(scans)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.3 * (slices.x.nbytes + slices.brain.nbytes)
 
 
 def test_no_brain_is_refused(healthy):

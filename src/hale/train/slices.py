@@ -43,16 +43,21 @@ def axial(scans: Sequence[Scan]) -> Slices:
     Raises:
         Refused: There is none.
     """
-    if not any(scan.brain.any() for scan in scans):
+    levels = [_levels(scan) for scan in scans]
+    count = sum(len(ks) for ks in levels)
+    if not count:
         given = scans[0].id if len(scans) == 1 else f"{len(scans)} scans"
         raise Refused(given, "no slice contains brain", "give brain-extracted scans")
-    parts = [(scan.image[..., ks], scan.brain[..., ks]) for scan in scans for ks in [_levels(scan)]]
-    x = np.concatenate([image for image, _ in parts], axis=-1)  # c i j n
-    brain = np.concatenate([mask for _, mask in parts], axis=-1)
-    return Slices(
-        torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 0))),  # n c i j
-        torch.from_numpy(np.ascontiguousarray(np.moveaxis(brain, -1, 0))[:, None]),
-    )
+    contrasts, i, j, _ = scans[0].image.shape
+    x = np.empty((count, contrasts, i, j), np.float32)
+    brain = np.empty((count, 1, i, j), bool)
+    n = 0
+    for scan, ks in zip(scans, levels, strict=True):  # one at a time: a cohort fits only once
+        here = slice(n, n + len(ks))
+        x[here] = np.moveaxis(scan.image, -1, 0)[ks]
+        brain[here, 0] = np.moveaxis(scan.brain, -1, 0)[ks]
+        n = here.stop
+    return Slices(torch.from_numpy(x), torch.from_numpy(brain))
 
 
 def evenly(slices: Slices, most: int) -> Slices:
