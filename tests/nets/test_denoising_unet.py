@@ -36,7 +36,7 @@ def test_has_four_levels():
     ]
 
 
-@pytest.mark.parametrize("plane", [(16, 16), (157, 189), (33, 40)])
+@pytest.mark.parametrize("plane", [(16, 16), (157, 189), (33, 40), (8, 40), (5, 3)])
 def test_returns_the_size_that_it_was_given(plane):
     with torch.no_grad():
         assert DenoisingUNet(2, width=4)(torch.zeros(1, 2, *plane)).shape == (1, 2, *plane)

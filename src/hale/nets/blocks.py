@@ -25,14 +25,18 @@ def doubling(come: int, go: int, norm: nn.Module) -> nn.Sequential:
     return nn.Sequential(conv, norm, nn.LeakyReLU(SLOPE))
 
 
-def padded(x: Float[Tensor, "b c i j"], multiple: int) -> Float[Tensor, "b c _ _"]:
+def padded(
+    x: Float[Tensor, "b c i j"], multiple: int, *, least: int = 0
+) -> Float[Tensor, "b c _ _"]:
     """Return ``x`` with zeros after its last rows and columns, up to a multiple in both.
+
+    ``least`` is a multiple too: a smaller slice is padded to that many rows and columns.
 
     A network that halves its input pads it here and crops its output to the size that came, so
     that nothing around it minds the size of a slice: 157 x 189 becomes 160 x 192 and returns.
     """
-    i, j = x.shape[-2:]
-    return F.pad(x, (0, -j % multiple, 0, -i % multiple))
+    down, across = (max(-side % multiple, least - side) for side in x.shape[-2:])
+    return F.pad(x, (0, across, 0, down))
 
 
 def middle_divisor(number: int) -> int:

@@ -20,6 +20,8 @@ class DenoisingUNet(nn.Module):
     """
 
     multiple = 8
+    least = 16
+    """Rows, and columns: reflection needs two on the coarsest level."""
 
     def __init__(self, contrasts: int, *, width: int = 64) -> None:
         super().__init__()
@@ -45,7 +47,7 @@ class DenoisingUNet(nn.Module):
 
     def levels(self, x: Float[Tensor, "b c i j"]) -> list[Tensor]:
         """Return what the encoder makes of ``x`` at each level, finest first."""
-        h = self.down[0](padded(x, self.multiple))
+        h = self.down[0](padded(x, self.multiple, least=self.least))
         levels = [h]
         for block in self.down[1:]:
             h = block(self.shrink(h))
