@@ -1,6 +1,6 @@
 """Context-encoding variational autoencoder: it learns to fill holes too.
 
-References: Zimmerer, Kohl, Petersen, Isensee and Maier-Hein 2018, "Context-encoding variational
+Reference: Zimmerer, Kohl, Petersen, Isensee and Maier-Hein 2018, "Context-encoding variational
 autoencoder for unsupervised anomaly detection", arXiv:1812.05941; network and squares of Baur et
 al. 2021, Medical Image Analysis 69:101952, DOI 10.1016/j.media.2020.101952.
 """

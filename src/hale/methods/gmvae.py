@@ -1,6 +1,6 @@
 """Variational autoencoder with a spatial latent and a mixture of Gaussians as its prior.
 
-References: Dilokthanakul et al. 2016, "Deep unsupervised clustering with Gaussian mixture
+Reference: Dilokthanakul et al. 2016, "Deep unsupervised clustering with Gaussian mixture
 variational autoencoders", arXiv:1611.02648; You, Tezcan, Chen and Konukoglu 2019, "Unsupervised
 lesion detection via image restoration with a normative prior", MIDL, PMLR 102:540-556. The layers
 are those of the repository soumickmj/StRegA; what its code gets wrong is put right here.

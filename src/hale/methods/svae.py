@@ -40,6 +40,8 @@ class SVAE(VariationalLessons):
     """Neighbouring slices that training shows at once; a scan is restored as one sequence."""
     batch: Annotated[int, Ge(1)] = 4
     """Such windows per step."""
+    validate_slices: Annotated[int, Ge(1)] = 256
+    """Such windows of held-out scans looked at, at most; always the same."""
 
     def material(self, scans: Sequence[Scan]) -> Windows:
         """Return what is drawn from ``scans``: windows of neighbouring slices."""
