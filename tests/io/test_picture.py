@@ -1,6 +1,7 @@
 """Single slices without a header: the pixels that came, or a refusal that names what is wrong."""
 
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,42 @@ def test_damaged_files_are_refused(name, keep, tmp_path):
         read_volume(path)
 
 
+def with_chunk(kind: bytes, body: bytes, keep: int | None = None) -> bytes:
+    """Return a PNG with one more chunk after its header; ``keep``: the bytes of its body there."""
+    stream = BytesIO()
+    Image.fromarray(PIXELS).save(stream, "PNG")
+    png, body = stream.getvalue(), body[:keep]
+    chunk = len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+    return png[:33] + chunk + png[33:]
+
+
+def with_shape(shape: tuple[int, ...]) -> bytes:
+    stream = BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue() + bytes(4000)
+
+
+FORGED = {
+    "text.png": with_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(3_000_000))),
+    "size.png": with_chunk(b"pHYs", bytes(9), keep=2),
+    "clear.png": with_chunk(b"tRNS", bytes(2), keep=1),
+    "zip.npy": b"PK\x03\x04" + bytes(400),
+    "below.npy": with_shape((-20, 30)),
+    "both.npy": with_shape((-20, -30)),
+    "vast.npy": with_shape((2**62, 2**62)),
+    "truth.npy": with_shape((True, 20)),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_files_are_refused(name, tmp_path):
+    (tmp_path / name).write_bytes(FORGED[name])
+    with pytest.raises(Refused, match=rf"{name}: "):
+        read_volume(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", ["a.npy", "a.png"])
 def test_another_file_under_the_name_is_refused(name, tmp_path):
     path = tmp_path / name
@@ -105,7 +142,7 @@ def test_another_file_under_the_name_is_refused(name, tmp_path):
         read_volume(path)
     np.savez(tmp_path / "b.npz", PIXELS)
     (tmp_path / "b.npz").rename(path)
-    with pytest.raises(Refused, match=r"archive of arrays|damaged"):
+    with pytest.raises(Refused, match="damaged"):
         read_volume(path)
     with pytest.raises(Refused, match="there is no such file"):
         read_volume(tmp_path / f"no-{name}")

@@ -117,3 +117,11 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, files):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(Refused, match="holds a list"):
         public_state(tmp_path / "list.pth", files[1])
+
+
+@pytest.mark.parametrize("content", [b"", b"state dict", b"t", b"}", b".", b"q", b"h"])
+def test_files_that_are_no_pickles_are_refused_by_name(content, tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(Refused, match=r"weights\.pth: is no checkpoint of tensors"):
+        code_table(path)

@@ -18,6 +18,8 @@ GREY = ("1", "L", "I;16", "I;16B", "I")
 """Modes of PNG with one channel."""
 SMALLEST, LARGEST = 16, 8192
 """Pixels along a side."""
+BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, struct.error)
+"""What numpy and Pillow raise at a file that is not what its name says."""
 TAKEN = "a picture: its top is taken as the front, its left as left, a pixel as 1 mm"
 
 
@@ -60,7 +62,7 @@ def read_picture(path: Path) -> np.ndarray:
         with _opened(path) as image:
             try:
                 pixels = np.asarray(image, np.float32)
-            except (OSError, SyntaxError, struct.error) as error:
+            except BROKEN as error:
                 raise _damaged(path, error) from None
     bad = int((~np.isfinite(pixels)).sum())
     if bad:
@@ -79,14 +81,13 @@ def picture_affine(height: int) -> Affine:
 def _mapped(path: Path) -> np.ndarray:
     """Return an array on disk, its header checked."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        with np.errstate(over="raise"):  # of a shape that no file can hold
+            array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+    except BROKEN as error:
         if "Python objects" in str(error):
             why = "is no plain array of numbers (it would have to be unpickled)"
             raise Refused(str(path), why, "save it as float32") from None
         raise _damaged(path, error) from None
-    if not isinstance(array, np.ndarray):
-        raise Refused(str(path), "is an archive of arrays", "save one array as .npy")
     if array.ndim != 2:
         shape = " x ".join(map(str, array.shape)) or "a single number"
         remedy = "give one slice, rows by columns; or the volume as NIfTI, which knows its voxels"
@@ -104,7 +105,7 @@ def _opened(path: Path) -> Image.Image:
             image = Image.open(path, formats=("PNG",))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise Refused(str(path), "is far larger than any slice", "crop or shrink it") from None
-    except (OSError, SyntaxError, struct.error) as error:
+    except BROKEN as error:
         raise _damaged(path, error) from None
     if image.mode not in GREY:
         mode = image.mode
