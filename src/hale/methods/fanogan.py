@@ -9,7 +9,7 @@ WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028), the second the encoder traini
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -230,7 +230,7 @@ class Trio:
         z = torch.randn(count, self.method.latent, generator=step.generator)
         return z.to(self.run.device)
 
-    def _arithmetic(self) -> torch.autocast:
+    def _arithmetic(self) -> AbstractContextManager[None]:
         return arithmetic(self.run.device, self.run.precision)
 
 

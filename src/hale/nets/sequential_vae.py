@@ -6,6 +6,7 @@ sizes are not published; encoder and decoder are those of Baur et al. 2021,
 DOI 10.1016/j.media.2020.101952.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
@@ -51,9 +52,18 @@ class SequentialVAE(nn.Module):
             length: After so many slices another sequence begins; None: there is one.
         """
         h = self.features(padded(x, self.multiple))
-        h, _ = self.neighbours(h.unflatten(0, (-1, length or len(h))))
-        h = h.flatten(0, 1)
+        h = self._remembered(h.unflatten(0, (-1, length or len(h)))).flatten(0, 1)
         mu, log_sigma = self.mu(h).float(), self.log_sigma(h).float()
         x_hat: Tensor = self.decode(drawn(mu, log_sigma, draw))
         i, j = x.shape[-2:]
         return Passed(x_hat[..., :i, :j], divergence(mu, log_sigma).sum(1))
+
+    def _remembered(self, h: Float[Tensor, "n length z"]) -> Float[Tensor, "n length both"]:
+        """Return the memory of both directions; cuDNN has no gradient of it but while learning."""
+        if self.training:
+            memory, _ = self.neighbours(h)
+        else:
+            with torch.backends.cudnn.flags(enabled=False):
+                memory, _ = self.neighbours(h)
+        both: Tensor = memory
+        return both

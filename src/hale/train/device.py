@@ -1,5 +1,7 @@
-"""What `auto` means on this machine."""
+"""Where networks compute and how: what `auto` means here, and what a precision does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,7 +34,25 @@ def computes_in_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def arithmetic(device: str, precision: Precision) -> torch.autocast:
-    """Return the context in which networks on ``device`` compute in ``precision``."""
-    kind = torch.device(device).type
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision is Precision.BF16)
+@contextmanager
+def arithmetic(device: str, precision: Precision) -> Iterator[None]:
+    """Compute, within the block, in ``precision`` on ``device``, the same each time."""
+    kind, half = torch.device(device).type, precision is Precision.BF16
+    with repeatable(precision), torch.autocast(kind, dtype=torch.bfloat16, enabled=half):
+        yield
+
+
+@contextmanager
+def repeatable(precision: Precision) -> Iterator[None]:
+    """Have cuDNN choose, within the block, algorithms that give the same each time.
+
+    It takes them by their kind, not by timing them; ``FULL`` is float32 then, not TF32, which
+    cuDNN takes by default for convolutions.
+    """
+    with torch.backends.cudnn.flags(
+        enabled=torch.backends.cudnn.enabled,
+        benchmark=False,
+        deterministic=True,
+        allow_tf32=precision is not Precision.FULL,
+    ):
+        yield

@@ -20,7 +20,7 @@ from hale.core.errors import Refused
 from hale.core.method import Device, Precision
 from hale.nets.blocks import to_channels_last
 from hale.train.checkpoint import Checkpoints, Resume
-from hale.train.device import resolve_device, resolve_precision
+from hale.train.device import repeatable, resolve_device, resolve_precision
 from hale.train.progress import reporting
 
 LOG_LINES = 1000
@@ -100,7 +100,8 @@ class FabricRun:
         saved_at, saved_number = began, self.steps_done
         rank = self._fabric.global_rank
         start = self._progress(self.steps_done, total)
-        with reporting(total, start=start, quiet=rank > 0) as report:
+        quiet = rank > 0
+        with repeatable(self.precision), reporting(total, start=start, quiet=quiet) as report:
             for number in range(self.steps_done, total):
                 progress = self._progress(number, total)
                 if progress >= 1:  # out of time
