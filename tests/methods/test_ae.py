@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,12 +25,14 @@ def test_defaults_are_the_specified_ones():
 
 
 def test_keeps_the_weights_that_did_best_on_the_held_out(healthy, held_out):
+    """At this rate it leaps past them."""
+    leaping = replace(TINY, lr=3e-2, steps=20, validate_every=2)
     training = Training(space=healthy[0].space, healthy=healthy, held_out=held_out)
-    good = TINY.fit(training, run())
+    good = leaping.fit(training, run())
     fixed = axial(held_out)
     kept = held_out_loss(good.net, fixed, mean_l1, device="cpu")
-    last = TINY.fit(Training(space=healthy[0].space, healthy=healthy), run())
-    assert kept <= held_out_loss(last.net, fixed, mean_l1, device="cpu")
+    last = leaping.fit(Training(space=healthy[0].space, healthy=healthy), run())
+    assert kept < 0.6 * held_out_loss(last.net, fixed, mean_l1, device="cpu")
 
 
 def test_held_out_loss_weighs_every_slice_the_same(held_out):

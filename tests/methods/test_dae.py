@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from scipy.ndimage import binary_erosion
 
 from hale.core.method import Precision, Training
 from hale.methods.dae import DAE, brain_error, coarse_noise
-from hale.train.learn import held_out_loss
+from hale.train.learn import Schedule, held_out_loss
 from hale.train.run import FabricRun
 from hale.train.score import Distance, compared
 from hale.train.slices import axial
@@ -25,8 +27,8 @@ def test_defaults_are_the_specified_ones():
 
 def test_noise_is_weaker_between_the_points_of_its_grid():
     x = torch.zeros(500, 1, 96, 96)
-    grid = 0.2 * torch.randn(500, 1, 12, 12, generator=draw())
-    assert grid.std() == pytest.approx(0.2, rel=0.02)
+    grid = coarse_noise(x, std=0.2, cell=1, draw=draw())
+    assert grid.std() == pytest.approx(0.2, rel=0.01)
     field = coarse_noise(x, std=0.2, cell=8, draw=draw())
     assert field.shape == x.shape
     assert 0.1 < field.std() < grid.std()
@@ -79,15 +81,16 @@ def test_what_the_network_is_given(healthy, ill, monkeypatch):
 
 
 def test_keeps_the_weights_that_did_best_on_the_held_out(healthy, held_out):
-    """The noise on the held-out slices is the same at each look."""
+    """At this rate it leaps past them; the noise on the held-out is the same at each look."""
     run = FabricRun(device="cpu", precision=Precision.FULL)
-    method = DAE(width=4, lr=1e-2, batch=8, steps=20, validate_every=5)
+    method = replace(TINY, lr=0.3, steps=20, validate_every=2, schedule=Schedule.CONSTANT)
     training = Training(space=healthy[0].space, healthy=healthy, held_out=held_out)
     kept = held_out_loss(method.fit(training, run).net, axial(held_out), method.loss, device="cpu")
     run = FabricRun(device="cpu", precision=Precision.FULL)
     last = method.fit(Training(space=healthy[0].space, healthy=healthy), run).net
     again = held_out_loss(last, axial(held_out), method.loss, device="cpu")
-    assert kept <= again == held_out_loss(last, axial(held_out), method.loss, device="cpu")
+    assert kept < 0.6 * again
+    assert again == held_out_loss(last, axial(held_out), method.loss, device="cpu")
 
 
 def test_released_score_is_the_residual_without_the_rim_and_filtered(healthy, ill):
