@@ -31,6 +31,8 @@ from hale.metrics.voxel import average_precision, dice
 from hale.pipeline.model import Model, load_model, score
 from hale.pipeline.prepare import Workshop
 from hale.pipeline.workers import Crew, default_workers
+from hale.prep.settings import Normalisation
+from hale.prep.tissue import tissue_map
 
 COLUMNS = (
     "model",
@@ -67,6 +69,9 @@ def planted(scan: Scan, model: Model, cell: LesionSpec, seed: int) -> tuple[Scan
     image, mask = plant(scan.image[0], scan.brain, scan.space.grid, cell, seed)
     if model.recipe.prep.clip:
         image = image.clip(0, 1)
+    if model.recipe.prep.normalise is Normalisation.TISSUE:
+        contrast = model.space.slots[0][0]
+        image = tissue_map(image, scan.brain, scan.space.grid, contrast=contrast)
     return replace(scan, image=image[None]), mask
 
 
@@ -128,6 +133,10 @@ def run(
         f"{'cell':>16} {'n':>3} {'AUPRC raw':>10} {'AUPRC z':>8} {'dice_at_alpha [95 %]':>24}"
         f" {'flagged':>8} {'hit':>5}"
     )
+    if model.recipe.prep.normalise is Normalisation.TISSUE:  # plant in what is segmented
+        plain = replace(model.recipe.prep, normalise=Normalisation.PERCENTILE, segmenter=None)
+        prepared, failed = replace(workshop, settings=plain).prepare_all(tests, "intensities")
+        scans = [item.scan for item in prepared]
     return [row(model, cell, scans[::every], shapes) for cell in TABLE]
 
 

@@ -56,5 +56,7 @@ def test_a_channel_of_several_contrasts_learns_from_each(tmp_path):
         ("sub-02_T1w", "sub-02"),
         ("sub-03_T2w", "sub-03"),
     ]
+    with_absent = ((Contrast.T1W, Contrast.T2W, Contrast.PDW),)
+    assert len(read_cohort(tmp_path, with_absent, Options())) == 4
     alone = [e for e in read_cohort(tmp_path, ((Contrast.T1W,),), Options()) if not e.refusal]
     assert [e.id for e in alone] == ["sub-01", "sub-02"]

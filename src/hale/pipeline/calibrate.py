@@ -155,7 +155,10 @@ def _of_every_contrast(
     taken = {entry.path for entry in entries if entry.refusal is None}
     others: list[Entry] = []
     for contrast in contrasts:
-        found, _ = read_folder(data, ((contrast,),), reading)
+        try:
+            found, _ = read_folder(data, ((contrast,),), reading)
+        except Refused:  # what is wrong with the folder was said before: it has none of these
+            continue
         new = [e for e in found if e.refusal is None and e.path not in taken]
         others += [replace(entry, notes=()) for entry in new]
         taken |= {entry.path for entry in new}
