@@ -8,7 +8,7 @@ import torch
 from hale.core.errors import Refused
 from hale.core.method import Precision
 from hale.nets.implicit_field import ImplicitField
-from hale.pipeline.imports_ifl import import_ifl
+from hale.pipeline.imports import import_weights
 from hale.pipeline.model import load_model
 from hale.recipe import bundled, read_recipe
 
@@ -35,7 +35,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_the_folder_is_an_uncalibrated_model_that_scores(files, tmp_path):
-    model = import_ifl(*files, released(), tmp_path / "model")
+    model = import_weights(files, released(), tmp_path / "model")
     assert model.calibration is None
     again = load_model(tmp_path / "model")
     assert again.recipe.method == model.recipe.method
@@ -47,5 +47,21 @@ def test_the_folder_is_an_uncalibrated_model_that_scores(files, tmp_path):
 
 def test_settings_of_another_network_are_refused(files, tmp_path):
     with pytest.raises(Refused, match="model array"):
-        import_ifl(*files, released("method.code=128"), tmp_path / "model")
+        import_weights(files, released("method.code=128"), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("method.axes=RAS", "method.axes.*'RAS'.*'SPL'"),
+        ("method.palette=cohort", "method.palette.*'cohort'.*'published'"),
+        ('prep.slots=[["T2w"], ["FLAIR"]]', "one contrast, the recipe of 2"),
+    ],
+)
+def test_a_recipe_of_the_same_shapes_and_another_meaning_is_refused(
+    setting, named, files, tmp_path
+):
+    with pytest.raises(Refused, match=named):
+        import_weights(files, released(setting), tmp_path / "model")
     assert not (tmp_path / "model").exists()

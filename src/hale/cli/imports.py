@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hale.cli.arguments import JsonOption, OverwriteOption, SettingOption, refuse_full_folder
 from hale.cli.output import print_json, say
-
-if TYPE_CHECKING:
-    from hale.pipeline.model import Model
 
 app = typer.Typer(
     name="import",
@@ -44,7 +41,7 @@ def strega(
 
       hale calibrate models/strega-public --data our-controls/ --out models/strega-here
     """
-    _imported(file, out, recipe, setting or (), overwrite=overwrite, json=json)
+    _imported([file], out, recipe, setting or (), overwrite=overwrite, json=json)
 
 
 @app.command()
@@ -61,36 +58,33 @@ def ifl(
 
     They are opened as tensors alone; nothing in them is executed. The model is not calibrated: it
     gives maps and ranks. The network has seen brains in 210 mm, and was published on 240 mm:
-    `--set method.field_of_view_mm=210 --set prep.spacing_mm=1.3125` shows them as large as it saw.
+    `--set method.field_of_view_mm=210 --set prep.spacing_mm=1.3125` shows them as large as it saw;
+    `--set method.mean_mm=19.7` keeps the last filter at 15 voxels.
 
     Examples:
       hale import ifl weights.pth codes.pth --out models/ifl-public
 
       hale calibrate models/ifl-public --data our-controls/ --out models/ifl-here
     """
-    from hale.pipeline.imports_ifl import import_ifl
-    from hale.recipe import bundled_or_path, read_recipe
-
-    chosen = read_recipe(bundled_or_path(recipe), setting or ())
-    refuse_full_folder(out, overwrite=overwrite, inputs=[weights, codes])
-    _told(import_ifl(weights, codes, chosen, out), out, json=json)
+    _imported([weights, codes], out, recipe, setting or (), overwrite=overwrite, json=json)
 
 
 def _imported(
-    file: Path, out: Path, recipe: str, settings: Sequence[str], *, overwrite: bool, json: bool
+    files: Sequence[Path],
+    out: Path,
+    recipe: str,
+    settings: Sequence[str],
+    *,
+    overwrite: bool,
+    json: bool,
 ) -> None:
-    """Import weights that are one file."""
+    """Write the model, and say what was made."""
     from hale.pipeline.imports import import_weights
     from hale.recipe import bundled_or_path, read_recipe
 
     chosen = read_recipe(bundled_or_path(recipe), settings)
-    refuse_full_folder(out, overwrite=overwrite, inputs=[file])
-    model = import_weights(file, chosen, out)
-    _told(model, out, json=json)
-
-
-def _told(model: "Model", out: Path, *, json: bool) -> None:
-    """Say what was made."""
+    refuse_full_folder(out, overwrite=overwrite, inputs=files)
+    model = import_weights(files, chosen, out)
     if json:
         print_json({"model": str(out), "sha256": model.sha256, **model.provenance})
         return

@@ -1,5 +1,6 @@
 """The public StRegA weights: one safetensors file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,11 +14,12 @@ PREFIX = "model."
 """Of the names, where a training framework wrote the file."""
 
 
-def read(file: Path, recipe: Recipe, space: Space) -> State:
+def read(files: Sequence[Path], recipe: Recipe, space: Space) -> State:
     """Return the weights for the network of ``recipe``; 18 arrays for the public ones.
 
     Raises:
         Refused: Names the first array that is missing, unknown, or of another shape or type.
     """
+    (file,) = files
     method = cast("StReGA", recipe.method)
     return read_weights(file, method.shapes(space), prefix=PREFIX)
