@@ -146,7 +146,7 @@ class Growth(Sampling):
             logits, codes = net.train()(which.to(run.device), where[drawn].to(run.device))
             loss = cross_entropy(logits, classes.to(run.device)).mean()
             weight = self.penalty * min(1.0, epoch / RAMP)
-            step.descend(loss + weight * codes.norm(dim=1).mean())
+            step.descend(loss + weight * codes.norm(dim=1).mean(), clip=0.0)
         return own
 
     def set_rates(self, adam: Any, epoch: int) -> None:
