@@ -155,7 +155,7 @@ def _descended(
     best, done = Found(code=start, loss=inf, iterations=0), 0
     for iterations, points in zip(settings.fit_iterations, settings.fit_points, strict=True):
         adam = torch.optim.Adam([code], lr=settings.fit_lr)
-        idle = 0
+        idle = -1  # the first look of a phase has nothing to better
         for n in range(iterations):
             if settings.patience and n % LOOK == 0:
                 seen = _looked(net, code, target, fixed, done)
@@ -197,7 +197,7 @@ def decoded(
     precision: Precision,
 ) -> Float[Tensor, "m logits"]:
     """Return the logits at positions, on the CPU."""
-    parts = []
+    parts, code = [], code.to(device)
     with arithmetic(device, precision):
         for batch in where.split(BATCH):
             parts.append(net(code[None], batch[None].to(device))[0].float().cpu())
