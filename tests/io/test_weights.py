@@ -40,6 +40,8 @@ def test_half_precision_becomes_single(tmp_path):
         ({"a.weight": None}, r"'a\.weight' is missing"),
         ({"c.weight": np.zeros(1, np.float32)}, r"'c\.weight' is none of this network's"),
         ({"b.weight": np.zeros(5, np.float32)}, r"'b\.weight' is \(5,\), this network's is \(4,\)"),
+        ({"b.weight": np.full(4, np.nan, np.float32)}, r"'b\.weight' is not finite"),
+        ({"b.weight": np.full(4, np.inf, np.float16)}, r"'b\.weight' is not finite"),
         ({"b.weight": np.zeros(4, np.int32)}, r"'b\.weight' is I32"),
         ({"model.a.weight": np.zeros((2, 3), np.float32)}, r"'a\.weight' with and without"),
     ],

@@ -25,7 +25,7 @@ def read_weights(
 
     Raises:
         Refused: No safetensors file; or names the first array that is missing, unknown, there
-            twice, of another shape or of another type.
+            twice, of another shape or of another type, or that holds NaN or infinity.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -34,10 +34,14 @@ def read_weights(
             for name, shape in shapes.items():
                 part = file.get_slice(names[name])
                 _refuse_other(path, name, tuple(part.get_shape()), shape, part.get_dtype())
-            return {name: np.asarray(file.get_tensor(names[name]), np.float32) for name in shapes}
+            read = {name: np.asarray(file.get_tensor(names[name]), np.float32) for name in shapes}
     except SafetensorError as error:
         remedy = "give the .safetensors file; hale opens no pickle (.pt, .pth, .bin)"
         raise Refused(str(path), f"is no safetensors file ({error})", remedy) from None
+    for name, array in read.items():
+        if not np.isfinite(array).all():
+            raise Refused(str(path), f"array {name!r} is not finite", "download it again")
+    return read
 
 
 def _names(path: Path, stored: list[str], prefix: str) -> dict[str, str]:
