@@ -82,7 +82,7 @@ def _mapped(path: Path) -> np.ndarray:
     """Return an array on disk, its header checked."""
     try:
         with np.errstate(over="raise"):  # of a shape that no file can hold
-            array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+            array: np.ndarray = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
     except BROKEN as error:
         if "Python objects" in str(error):
             why = "is no plain array of numbers (it would have to be unpickled)"
