@@ -11,7 +11,14 @@ import pytest
 from hale.cli.app import run
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.pipeline.slices import COLUMNS, TABLE, as_picture, find_exams, write_slices
+from hale.pipeline.slices import (
+    COLUMNS,
+    FLOOR,
+    TABLE,
+    as_picture,
+    find_exams,
+    write_slices,
+)
 
 SHAPE = (24, 30, 10)
 LEVELS = {"t1": 100, "t1ce": 200, "t2": 300, "flair": 400}
@@ -119,15 +126,57 @@ def test_an_exam_that_cannot_be_cut_is_left_out_with_its_reason(brats, tmp_path)
     assert not (tmp_path / "out/p3").exists()
 
 
+def test_exams_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for n in (1, 2):
+        write(tmp_path / f"a/patient{n}/brain_t1.nii", volume(100 * n))
+    write(tmp_path / "a/patient2/brain_t2.nii", volume(100))
+    write(tmp_path / "a/patient3/brain_t2.nii", volume(100))
+    write(tmp_path / "a/patient4/twice_t1.nii", volume(100))
+    write(tmp_path / "a/patient4/twice_t1.nii.gz", volume(100))
+    (tmp_path / "a/folder_flair.nii").mkdir()
+    told: list[str] = []
+    rows = write_slices(tmp_path / "a", tmp_path / "out", tell=told.append)
+    assert [row.file for row in rows] == [
+        "patient1_brain/patient1_brain_t1.npy",
+        "patient2_brain/patient2_brain_t1.npy",
+        "patient2_brain/patient2_brain_t2.npy",
+        "patient3_brain/patient3_brain_t2.npy",
+    ]
+    assert rows[0].source == "patient1/brain_t1.nii"
+    assert len(told) == 1
+    assert "left out twice: " in told[0]
+
+
+def test_the_darkest_of_the_brain_stay_above_zero(tmp_path):
+    dark = volume(-100.5)  # standardised scans have brain below 0
+    write(tmp_path / "a/p1_t1.nii", np.where(volume(100) > 0, dark, 0))
+    write_slices(tmp_path / "a", tmp_path / "out")
+    cut = np.load(tmp_path / "out/p1/p1_t1.npy")
+    i, j, k = np.indices(SHAPE)
+    inside = ((i - 12) ** 2 + (j - 15) ** 2 < 9**2) & (k == 6)
+    seen = as_picture(inside.astype(np.float32), Grid(shape=SHAPE, affine=np.eye(4)), 6) == 1
+    assert FLOOR - 1e-6 <= cut[seen].min() < 1.1 * FLOOR
+    assert cut.min() == 0
+
+
+def test_the_table_says_where_a_pixel_lies(tmp_path):
+    values = volume(100)
+    values[3:, :, 6] = 0
+    values[18, 20, 6] = 500
+    write(tmp_path / "a/p1_t1.nii", values, np.diag([2.0, 1.0, 3.0, 1.0]))
+    row = next(
+        r for r in write_slices(tmp_path / "a", tmp_path / "out", every=True) if r.slice == 6
+    )
+    r, c = np.unravel_index(np.load(tmp_path / "out" / row.file).argmax(), (256, 256))
+    assert row.left_voxel + c * row.pixel_mm / 2 == pytest.approx(18, abs=0.6)
+    assert row.front_voxel - r * row.pixel_mm / 1 == pytest.approx(20, abs=0.6)
+
+
 def test_folders_without_such_exams_are_refused(tmp_path):
     write(tmp_path / "a/p1_seg.nii.gz", volume(1))
     for folder, why in (("a", "holds no"), ("none", "is not a folder")):
         with pytest.raises(Refused, match=why):
             write_slices(tmp_path / folder, tmp_path / "out")
-    write(tmp_path / "b/x/p1_t1.nii.gz", volume(1))
-    write(tmp_path / "b/y/p1_t1.nii.gz", volume(1))
-    with pytest.raises(Refused, match="p1: two files are its t1"):
-        write_slices(tmp_path / "b", tmp_path / "out")
     write(tmp_path / "c/p1_t1.nii.gz", np.where(volume(1) > 0, 5, 0).astype("f4"))
     with pytest.raises(Refused, match="no exam could be cut"):
         write_slices(tmp_path / "c", tmp_path / "out")
