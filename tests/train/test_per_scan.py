@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.scan import Contrast, Scan, Space
 from hale.methods.anogan_scan import AnoGANScan
@@ -35,7 +36,7 @@ def phantom(seed: int) -> tuple[Scan, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def brief() -> PerScan:
-    return PerScan(lessons=ConvAEScan(**BRIEF, epochs=2, lr=3e-3))
+    return PerScan(lessons=ConvAEScan(**BRIEF, epochs=1, lr=3e-3))
 
 
 def maps(detector: PerScan, *scans: Scan) -> list[np.ndarray]:
@@ -220,3 +221,6 @@ def test_errors_are_standardised_by_their_robust_spread():
     assert not z[~scored].any()
     assert (z[scored] == 0).mean() == pytest.approx(0.5, abs=0.01)
     np.testing.assert_allclose(standardised(7 * error, scored), z, rtol=1e-3, atol=1e-3)
+    error[5, 5, 5] = np.nan
+    with pytest.raises(Refused, match=r"diverged.*method\.lr"):
+        standardised(error, scored)

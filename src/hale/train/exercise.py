@@ -18,7 +18,7 @@ from hale.train.square import Square, square_about
 class Exercise:
     """The slices of a scan, and which of them are scored by a model that saw which others."""
 
-    x: Float[Tensor, "k c s s"]
+    x: Float[Tensor, "n c s s"]
     """All slices, brain or not."""
     square: Square
     slabs: list[Slab]
@@ -39,7 +39,7 @@ class Exercise:
         part: Mask = brain & levels.reshape(along)
         return part
 
-    def image_of(self, x: Float[Tensor, "k c s s"]) -> Image:
+    def image_of(self, x: Float[Tensor, "n c s s"]) -> Image:
         """Return slices on the square as an image of the scan, 0 around the square."""
         image = np.moveaxis(self.square.paste(x).numpy(), 0, self.axis + 1)
         return np.ascontiguousarray(image, np.float32)

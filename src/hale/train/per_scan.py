@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from hale.core.anomaly import AnomalyMap
+from hale.core.errors import Refused
 from hale.core.method import Precision, State
 from hale.core.scan import Scan
 from hale.core.types import Image, Map, Mask
@@ -127,11 +128,11 @@ class Restoration:
     """A scan as networks restored it that learnt from it."""
 
     task: Exercise
-    x_hat: Float[Tensor, "k c s s"]
+    x_hat: Float[Tensor, "n c s s"]
     """0 where slices are not scored."""
 
     @property
-    def error(self) -> Float[Tensor, "k 1 s s"]:
+    def error(self) -> Float[Tensor, "n 1 s s"]:
         """Return |x - x_hat|, mean over contrasts, on the square."""
         return (self.task.x - self.x_hat).abs().mean(1, keepdim=True)
 
@@ -172,8 +173,14 @@ def drawn(levels: Levels, count: int, draw: Generator) -> Levels:
 
 
 def standardised(error: Map, scored: Mask) -> Map:
-    """Return how far errors lie above their median, in robust standard deviations; 0 or more."""
+    """Return how far errors lie above their median, in robust standard deviations; 0 or more.
+
+    Raises:
+        Refused: An error is NaN or infinite.
+    """
     inside = error[scored]
+    if not np.isfinite(inside).all():
+        raise Refused("training on this scan", "diverged", "lower method.lr")
     centre = np.median(inside)
     spread = 1.4826 * np.median(np.abs(inside - centre))
     z = (error - centre) / max(float(spread), 1e-6)
