@@ -54,7 +54,8 @@ def command(
     """Make a model valid for your site, from your own healthy scans.
 
     The detector stays as it is; normative mean and spread, p-values and the promise are learnt
-    anew. --set changes what comes after the detector, [post] and [calibration]. At alpha = 0.1
+    anew. --set changes what comes after the network: [post], [calibration], and settings of the
+    method that change no weights, such as method.score of variational ones. At alpha = 0.1
     that takes 9 people to calibrate and 3 to standardise, better 20 and 20. Without standardise
     and calibrate in participants.tsv, people without a split are divided.
 

@@ -233,6 +233,17 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class Rescores(Protocol):
+    """Optional: a method of which some settings change no weights, only what a detector scores.
+
+    Restored with others of them, a state is that of the fit they would have had.
+    """
+
+    scoring: ClassVar[frozenset[str]]
+    """Their names."""
+
+
 def refuse_foreign_state(state: State, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse a state that is not of the arrays named in ``shapes``, all of them and no other.
 

@@ -28,6 +28,7 @@ class DAE(Lessons):
     """Remove coarse noise from healthy axial slices; score the residual |x - x_hat|."""
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
+    scoring: ClassVar[frozenset[str]] = frozenset({"score"})
 
     noise: Annotated[float, Ge(0)] = 0.2
     """Standard deviation of the noise on its coarse grid, in units of normalised intensity."""

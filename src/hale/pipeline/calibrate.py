@@ -14,7 +14,7 @@ from hale.calibration import (
 )
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
-from hale.core.method import Reconstructs
+from hale.core.method import Detector, Method, Placed, Reconstructs, Rescores
 from hale.core.scan import Contrast, Slots, Split
 from hale.core.trace import Trace
 from hale.data.cohort import (
@@ -27,13 +27,13 @@ from hale.data.cohort import (
 from hale.data.folder import Reading, read_folder
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
-from hale.pipeline.model import Model, has_decided, runs_in, save_model, score, versions
+from hale.pipeline.model import Model, has_decided, placed, runs_in, save_model, score, versions
 from hale.pipeline.prepare import Workshop, read_entry
 from hale.pipeline.verdict import distribution
 from hale.post.normative import normative_residual
 from hale.post.settings import Score
 from hale.prep.chain import Prepared
-from hale.recipe import build_recipe
+from hale.recipe import Recipe, build_recipe
 
 SITE_SHARES = {Split.STANDARDISE: 0.4, Split.CALIBRATE: 0.6}
 MIN_STANDARDISE = 3
@@ -82,11 +82,12 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
 
 
 def with_settings(model: Model, overrides: Sequence[str]) -> Model:
-    """Return the model with other post-processing or calibration; it is to be calibrated anew.
+    """Return the model with another score, post-processing or calibration, to be calibrated anew.
 
     Args:
         model: Fitted.
-        overrides: ``post.KEY=value`` or ``calibration.KEY=value``.
+        overrides: ``post.KEY=value`` or ``calibration.KEY=value``, or ``method.KEY=value`` of what
+            its method lists as `Rescores.scoring`.
 
     Raises:
         Refused: A setting that the detector or its preparation was fitted with.
@@ -95,11 +96,34 @@ def with_settings(model: Model, overrides: Sequence[str]) -> Model:
         return model
     recipe = build_recipe(model.recipe.resolved(), overrides=overrides)
     fitted = model.recipe
-    if replace(recipe, post=fitted.post, calibration=fitted.calibration) != fitted:
+    free = _scoring(fitted.method)
+    learnt = replace(recipe, post=fitted.post, calibration=fitted.calibration, method=fitted.method)
+    if learnt != fitted or _but(recipe.method, free) != _but(fitted.method, free):
         given = ", ".join(overrides)
-        why = "changes more than [post] and [calibration], which the model was fitted with"
+        others = "".join(f", method.{name}" for name in sorted(free))
+        why = f"changes more than [post] and [calibration]{others}: the model was fitted with it"
         raise Refused(f"--set {given}", why, "fit a model with it (`hale fit --set`)")
-    return replace(model, recipe=recipe)
+    return replace(model, recipe=recipe, detector=_rescored(model, recipe))
+
+
+def _scoring(method: Method) -> frozenset[str]:
+    """Return the settings of a method that change no weights."""
+    return method.scoring if isinstance(method, Rescores) else frozenset()
+
+
+def _but(method: Method, names: frozenset[str]) -> dict[str, Any]:
+    """Return all settings of a method but those named."""
+    return {name: value for name, value in vars(method).items() if name not in names}
+
+
+def _rescored(model: Model, recipe: Recipe) -> Detector:
+    """Return the detector as the recipe's method makes it of the model's weights."""
+    old = model.detector
+    if recipe.method == model.recipe.method:
+        return old
+    new = recipe.method.restore(old.state(), model.space)
+    device = old.device if isinstance(old, Placed) else "cpu"
+    return placed(new, device, runs_in(model), seed=recipe.seed)
 
 
 def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -113,6 +113,10 @@ WHOLE = frozenset({Score.ELBO_GRADIENT, Score.RESIDUAL_GRADIENT})
 @dataclass(frozen=True, kw_only=True)
 class VariationalLessons(Lessons):
     """Settings that variational networks share."""
+
+    scoring: ClassVar[frozenset[str]] = frozenset(
+        {"score", "restore_steps", "restore_lr", "restore_tv"}
+    )
 
     beta: Annotated[float, Ge(0)] = 1.0
     """Weight of the divergence (sum over the latent) beside the L1 error (sum over pixels)."""
