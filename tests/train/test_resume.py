@@ -52,8 +52,9 @@ def test_two_processes_learn_what_one_does(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_can_share_several_networks(tmp_path):
-    done = fit("fanogan", tmp_path, "--devices", "2")
+@pytest.mark.parametrize("method", ["cevae", "fanogan"])
+def test_two_processes_can_share_several_networks_and_passes(method, tmp_path):
+    done = fit(method, tmp_path, "--devices", "2")
     assert done.returncode == 0, done.stderr
     assert all(np.isfinite(weights).all() for weights in load_file(tmp_path / "state").values())
 

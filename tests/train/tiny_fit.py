@@ -23,6 +23,7 @@ from hale.train.run import FabricRun, FabricStep
 TINY = {"width": 4, "batch": 4, "steps": 24}
 METHODS = {
     "ae": {**TINY, "name": "ae", "latent": 4, "validate_every": 6, "dropout": 0.2},
+    "cevae": {**TINY, "name": "cevae", "latent": 4, "edge": 4, "validate_every": 6},
     "dae": {**TINY, "name": "dae"},
     "fanogan": {**TINY, "name": "fanogan", "latent": 4, "critic_steps": 2, "validate_every": 3},
     "noiseless": {**TINY, "name": "dae", "noise": 0.0},
