@@ -12,10 +12,10 @@ import torch
 from annotated_types import Ge, Gt, Lt, MultipleOf
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
-from torch.backends import cudnn
 
 from hale.core.method import Precision
 from hale.train.augment import Augmentation
+from hale.train.device import repeatable
 from hale.train.run import mixed
 
 
@@ -49,7 +49,7 @@ class Place:
         cuda = [torch.device(self.device)] if self.device.startswith("cuda") else []
         with torch.random.fork_rng(devices=cuda):
             torch.manual_seed(mixed(*numbers, 0))  # initial weights and dropout
-            with cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+            with repeatable(self.precision):
                 yield torch.Generator().manual_seed(mixed(*numbers, 1))
 
 
