@@ -58,7 +58,7 @@ FINITE = "input should be a finite number"
     ("text", "setting", "why"),
     [
         (AE, "method.latent=0", AT_LEAST_1),
-        (AE, "method.width=0", AT_LEAST_1),
+        (AE, "method.width=1", "input should be greater than or equal to 2"),
         (AE, "method.dropout=1", BELOW_1),
         (AE, "method.dropout=-0.1", AT_LEAST_0),
         (AE, "method.lr=0", ABOVE_0),

@@ -106,7 +106,8 @@ def test_detect_and_calibrate_accept_it(twin, place, tmp_path):
     assert not (out / "mask.nii.gz").exists()
     data, here = ("--data", str(place.healthy)), tmp_path / "here"
     calibrate = ["calibrate", str(twin), *data, "--out", str(here), *cache, "--workers", "1"]
-    assert run(calibrate) == 2  # the published map is a decision
+    decided = ("--set", "method.decision=published")
+    assert run([*calibrate, *decided]) == 2  # a decision has nothing to calibrate
     assert not here.exists()
-    assert run([*calibrate, "--set", "method.decision=score"]) == 0
+    assert run(calibrate) == 0
     assert (here / "calibration.safetensors").exists()

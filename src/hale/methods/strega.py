@@ -67,6 +67,7 @@ class StReGA(Lessons):
 
     def __post_init__(self) -> None:
         """Refuse a size that cannot be halved once per level."""
+        super().__post_init__()
         if self.size % 2 ** len(self.maps):
             msg = f"size: {self.size} cannot be halved {len(self.maps)} times, once per map"
             raise ValueError(msg)

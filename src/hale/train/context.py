@@ -15,6 +15,7 @@ from hale.core.scan import Scan
 from hale.core.types import Image, Mask
 from hale.nets.context_vae import ContextVAE, fitted, lent, moved
 from hale.post.published import corrected_mask, published_mask
+from hale.train.device import arithmetic
 from hale.train.run import mixed
 from hale.train.slices import BATCH
 
@@ -107,7 +108,7 @@ class ContextRestorer:
         published = self.reading.decision is Decision.PUBLISHED
         levels = torch.from_numpy(np.flatnonzero(scan.brain.any((0, 1)) | published))
         noise = self._noise(scan, len(levels), draw)
-        with torch.inference_mode(), self._arithmetic():
+        with torch.inference_mode(), arithmetic(self.device, self.precision):
             for part in torch.arange(len(levels)).split(BATCH):
                 drawn = None if noise is None else noise[part].to(self.device)
                 made = net(x[levels[part]].to(self.device), drawn).x_hat
@@ -146,11 +147,6 @@ class ContextRestorer:
         if self.reading.decision is not Decision.PUBLISHED or low == high:
             return np.float32(0), np.float32(1)
         return low, high - low
-
-    def _arithmetic(self) -> torch.autocast:
-        kind = torch.device(self.device).type
-        on = self.precision is Precision.BF16
-        return torch.autocast(kind, dtype=torch.bfloat16, enabled=on)
 
 
 def difference(x: Square, x_hat: Square, residual: Residue) -> SquareMap:

@@ -3,8 +3,6 @@
 Reference: Naval Marimont and Tarroni 2021, arXiv:2106.05214, section 2.3.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, sqrt
@@ -19,6 +17,7 @@ from torch import Tensor
 from hale.core.method import Precision
 from hale.nets.implicit_field import ImplicitField
 from hale.train.auto_decoder import Growth, cross_entropy
+from hale.train.device import arithmetic
 from hale.train.points import Volume
 
 LOOK = 10
@@ -105,14 +104,6 @@ class Found:
     code: Float[Tensor, " code"]
     loss: float
     iterations: int
-
-
-@contextmanager
-def arithmetic(device: str, precision: Precision) -> Iterator[None]:
-    """Multiply in bfloat16 if ``precision`` says so."""
-    kind = torch.device(device).type
-    with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision is Precision.BF16):
-        yield
 
 
 def found_code(
