@@ -22,7 +22,7 @@ from hale.core.scan import Space
 from hale.nets.blocks import to_channels_last
 from hale.nets.scan_gan import LATENT, Discriminator, Generator, Head
 from hale.train.latent_search import Search
-from hale.train.per_scan import PerScan, seconds
+from hale.train.per_scan import PerScan, fastest
 from hale.train.single_scan import Place, ScanLessons
 
 TOGETHER = 16
@@ -122,7 +122,7 @@ class Adversaries:
         restarts, part = self.settings.restarts, x[: together(self.settings.restarts)]
         draw = torch.Generator().manual_seed(0)
         one, three = (
-            seconds(partial(self._closest, part, draw, steps=steps, restarts=restarts))
+            fastest(partial(self._closest, part, draw, steps=steps, restarts=restarts))
             for steps in (1, 3)
         )
         step = max(three - one, 0.0) / 2

@@ -17,7 +17,7 @@ from hale.core.method import Run, State, Supervision, Training, refuse_foreign_s
 from hale.core.scan import Space
 from hale.nets.blocks import to_channels_last
 from hale.nets.scan_autoencoder import Layout, ScanAutoEncoder
-from hale.train.per_scan import PerScan, seconds
+from hale.train.per_scan import PerScan, fastest
 from hale.train.single_scan import Place, ScanLessons
 
 
@@ -76,7 +76,7 @@ class Autoencoding:
 
     def seconds_to_restore(self, x: Float[Tensor, "n c s s"]) -> float:
         """Return how long `restored` takes, from one slice."""
-        return len(x) * seconds(lambda: self._reconstructed(x[:1]))
+        return len(x) * fastest(lambda: self._reconstructed(x[:1]))
 
     @torch.inference_mode()
     def _reconstructed(self, x: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
