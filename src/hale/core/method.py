@@ -34,6 +34,10 @@ class Training:
     held_out: Sequence[Scan] = ()
     """Healthy scans for early stopping."""
     cases: Sequence[Case] = ()
+    pretrained: State | None = None
+    """Arrays of an encoder that another run taught, if the recipe names one."""
+    base: "Detector | None" = None
+    """A fitted detector to build on, if the recipe names one."""
 
 
 class Device(StrEnum):
@@ -244,13 +248,17 @@ class Rescores(Protocol):
     """Their names."""
 
 
-def refuse_foreign_state(state: State, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def refuse_foreign_state(
+    state: State,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    remedy: str = "restore it with the recipe that it was fitted with",
+) -> None:
     """Refuse a state that is not of the arrays named in ``shapes``, all of them and no other.
 
     Raises:
         Refused: Names the first array that is missing, unknown or of another shape.
     """
-    remedy = "restore it with the recipe that it was fitted with"
     for name in sorted(shapes.keys() | state.keys()):
         what = f"model array {name!r}"
         if name not in state:
