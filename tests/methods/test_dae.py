@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import binary_erosion
 
 from hale.core.method import Precision, Training
-from hale.methods.dae import DAE, brain_error, coarse_noise
+from hale.methods.dae import DAE, brain_error
 from hale.train.learn import Schedule, held_out_loss
 from hale.train.run import FabricRun
 from hale.train.score import Distance, compared
@@ -15,34 +15,10 @@ from hale.train.slices import axial
 TINY = DAE(width=4, lr=1e-2, batch=8, steps=30)
 
 
-def draw(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def test_defaults_are_the_specified_ones():
     method = DAE()
     assert (method.noise, method.cell, method.lr, method.weight_decay) == (0.2, 8, 1e-4, 1e-5)
     assert (method.steps, method.batch, method.width) == (20_000, 32, 64)
-
-
-def test_noise_is_weaker_between_the_points_of_its_grid():
-    x = torch.zeros(500, 1, 96, 96)
-    grid = coarse_noise(x, std=0.2, cell=1, draw=draw())
-    assert grid.std() == pytest.approx(0.2, rel=0.01)
-    field = coarse_noise(x, std=0.2, cell=8, draw=draw())
-    assert field.shape == x.shape
-    assert 0.1 < field.std() < grid.std()
-    assert abs(float(field.mean())) < 0.005
-
-
-def test_noise_is_smooth():
-    field = coarse_noise(torch.zeros(8, 1, 96, 96), std=0.2, cell=8, draw=draw())
-    assert field.diff(dim=-1).abs().mean() < 0.3 * field.abs().mean()
-
-
-def test_noise_fits_slices_that_are_no_multiple_of_its_cell():
-    x = torch.zeros(2, 2, 157, 189)
-    assert coarse_noise(x, std=0.2, cell=8, draw=draw()).shape == x.shape
 
 
 def test_error_outside_the_brain_counts_nothing():

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
-import torch.nn.functional as F
 from annotated_types import Ge
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from hale.core.method import Run, State, Supervision, Training
 from hale.core.scan import Space
+from hale.diffusion.noise import coarse_noise
 from hale.nets.denoising_unet import DenoisingUNet
 from hale.nets.state import load
 from hale.train.learn import Lessons, Schedule
@@ -69,21 +69,6 @@ class DAE(Lessons):
 
     def _network(self, space: Space) -> DenoisingUNet:
         return DenoisingUNet(len(space.slots), width=self.width)
-
-
-def coarse_noise(
-    x: Float[Tensor, "b c i j"], *, std: float, cell: int, draw: Generator
-) -> Float[Tensor, "b c i j"]:
-    """Return smooth noise of the shape of ``x``, on the CPU.
-
-    Independent N(0, std) on a grid of one number per ``cell`` pixels (12 x 12 for 96 x 96),
-    bilinear between them, and rolled by a random shift so that no pixel is always on the grid.
-    """
-    b, c, i, j = x.shape
-    grid = std * torch.randn(b, c, -(-i // cell), -(-j // cell), generator=draw)
-    field = F.interpolate(grid, scale_factor=cell, mode="bilinear", align_corners=False)
-    shift = [int(torch.randint(side, (), generator=draw)) for side in field.shape[-2:]]
-    return torch.roll(field, shift, (-2, -1))[..., :i, :j]
 
 
 def brain_error(

@@ -1,0 +1,1 @@
+"""Diffusion: how much noise, what noise, and the way back. Functions, no networks."""

@@ -1,0 +1,104 @@
+"""The noise of a diffusion: a slice's worth of it for each slice and channel.
+
+References: Wyatt et al. 2022, "AnoDDPM", CVPRW, DOI 10.1109/CVPRW56347.2022.00080 (simplex);
+Frotscher et al. 2023, "Unsupervised anomaly detection using aggregated normative diffusion",
+arXiv:2312.01904 (pyramid); Kascenas, Pugeault and O'Neil 2022, PMLR 172, kascenas22a (coarse).
+"""
+
+from enum import StrEnum
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from hale.diffusion.simplex import simplex
+
+CELL = 8
+"""Spacing of the grid of coarse noise, pixels."""
+FADING = 0.8
+"""Of the pyramid: how much weaker each level is than the one half as coarse."""
+
+
+class Noise(StrEnum):
+    """What slices are corrupted with."""
+
+    SIMPLEX = "simplex"
+    """Six octaves of OpenSimplex, periods 64 to 2 pixels; standard deviation 0.58."""
+    GAUSSIAN = "gaussian"
+    """Independent N(0, 1) in each pixel."""
+    PYRAMID = "pyramid"
+    """Gaussian noise at every resolution, coarser ones weaker; variance 1, mean over pixels."""
+    COARSE = "coarse"
+    """N(0, 1) on a grid of 8 pixels, bilinear in between."""
+
+
+def drawn(
+    noise: Noise, shape: tuple[int, int, int, int], draw: Generator
+) -> Float[Tensor, "b c i j"]:
+    """Return noise of a shape, on the CPU, over the whole slice: a map for each b and c.
+
+    ``draw`` fully determines it.
+    """
+    match noise:
+        case Noise.SIMPLEX:
+            b, c, i, j = shape
+            seeds = torch.randint(2**63 - 1, (b * c,), generator=draw)
+            return simplex((i, j), seeds).view(shape)
+        case Noise.GAUSSIAN:
+            return torch.randn(shape, generator=draw)
+        case Noise.PYRAMID:
+            return pyramid_noise(shape, draw)
+        case Noise.COARSE:
+            return coarse_noise(torch.empty(shape), std=1.0, cell=CELL, draw=draw)
+
+
+def coarse_noise(
+    x: Float[Tensor, "b c i j"], *, std: float, cell: int, draw: Generator
+) -> Float[Tensor, "b c i j"]:
+    """Return smooth noise of the shape of ``x``, on the CPU.
+
+    Independent N(0, std) on a grid of one number per ``cell`` pixels (12 x 12 for 96 x 96),
+    bilinear between them, and rolled by a random shift so that no pixel is always on the grid.
+    """
+    b, c, i, j = x.shape
+    grid = std * torch.randn(b, c, -(-i // cell), -(-j // cell), generator=draw)
+    field = F.interpolate(grid, scale_factor=cell, mode="bilinear", align_corners=False)
+    shift = [int(torch.randint(side, (), generator=draw)) for side in field.shape[-2:]]
+    return torch.roll(field, shift, (-2, -1))[..., :i, :j]
+
+
+def pyramid_noise(shape: tuple[int, int, int, int], draw: Generator) -> Float[Tensor, "b c i j"]:
+    """Return the sum of Gaussian noise at each halved resolution, brought bilinearly to full size.
+
+    Down to one number for the slice; level k weighs 0.8^k. The mean variance of a pixel is 1.
+    """
+    b, c, *size = shape
+    total = torch.zeros(shape)
+    for k, level in enumerate(_sizes(*size)):
+        grid = torch.randn(b, c, *level, generator=draw)
+        total += FADING**k * F.interpolate(grid, size=size, mode="bilinear", align_corners=False)
+    return total / _spread(*size)
+
+
+def _sizes(i: int, j: int) -> list[tuple[int, int]]:
+    """Return the size of each level: 96, 48, 24, 12, 6, 3, 1."""
+    halvings = max(i, j).bit_length()
+    return [(max(1, i >> k), max(1, j >> k)) for k in range(halvings)]
+
+
+@lru_cache(maxsize=8)
+def _spread(i: int, j: int) -> float:
+    """Return the standard deviation of the sum: bilinear values vary less than the grid's."""
+    variance = 0.0
+    for k, level in enumerate(_sizes(i, j)):
+        sides = [_kept(few, many) for few, many in zip(level, (i, j), strict=True)]
+        variance += FADING ** (2 * k) * sides[0] * sides[1]
+    return float(variance**0.5)
+
+
+def _kept(few: int, many: int) -> float:
+    """Return the mean variance of ``many`` linear interpolations between ``few`` N(0, 1)."""
+    rows = F.interpolate(torch.eye(few)[None], size=many, mode="linear", align_corners=False)
+    return float(rows.square().sum() / many)

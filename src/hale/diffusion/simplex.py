@@ -1,0 +1,169 @@
+"""OpenSimplex noise in two dimensions, and its fractal sum, for many maps at once.
+
+Vertices of a triangular lattice each carry one of eight gradients, which the map's permutation
+chooses. A point sums (2 - r^2)^4 gradient . (dx, dy) / 47 over the vertices nearer than sqrt(2):
+the usual case distinction lists the same ones. Which they are, and their offsets, does not depend
+on the map. So a map is one sparse matrix, made once for a size of plane, times its gradients.
+
+References: Perlin 2001, "Noise hardware" (simplex noise); Spencer 2014, OpenSimplex (public
+domain); Wyatt et al. 2022, "AnoDDPM", CVPRW, DOI 10.1109/CVPRW56347.2022.00080 (six octaves).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+STRETCH = -0.211324865405187
+"""(1 / sqrt(3) - 1) / 2: from the plane to where the lattice is square."""
+SQUISH = 0.366025403784439
+"""(sqrt(3) - 1) / 2: and back."""
+NORM = 47.0
+"""Brings one octave to within about -0.87 and 0.87."""
+GRADIENTS = ((5, 2), (2, 5), (-5, 2), (-2, 5), (5, -2), (2, -5), (-5, -2), (-2, -5))
+"""x and y; a permutation's entry & 14 is twice the number of one."""
+MULTIPLIER = 6364136223846793005
+INCREMENT = 1442695040888963407
+"""Of the generator of permutations: state -> MULTIPLIER state + INCREMENT, in 64 bits."""
+WARM_UP = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Octave:
+    """One noise of a fractal sum."""
+
+    period: float
+    """Pixels per unit of the noise."""
+    amplitude: float
+
+
+OCTAVES = tuple(Octave(period=64 / 2**k, amplitude=0.8**k) for k in range(6))
+"""Periods 64, 32, 16, 8, 4 and 2 pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plane:
+    """What the maps of one size share: pixels x (2 components of vertices), sparse, by rows."""
+
+    u: Int64[Tensor, "vertices"]
+    v: Int64[Tensor, "vertices"]
+    """Place of a vertex on the lattice, modulo 256."""
+    starts: Int64[Tensor, "pixels+1"]
+    """Where the entries of a pixel begin; x first, then y components."""
+    columns: Int64[Tensor, "entries"]
+    weights: Float[Tensor, "entries"]
+
+
+def simplex(
+    size: tuple[int, int],
+    seeds: Int64[Tensor, "maps"],
+    *,
+    octaves: tuple[Octave, ...] = OCTAVES,
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, "maps i j"]:
+    """Return a fractal sum of noise for each seed; all octaves of a map share its permutation.
+
+    Pixel (i, j) is the point x = j, y = i. Not of unit variance: the standard deviation is 0.58.
+    """
+    plane = plane_of(size, octaves, dtype)
+    maps = F.embedding_bag(
+        plane.columns,
+        _gradients(plane, permutations(seeds)).to(dtype),
+        plane.starts,
+        mode="sum",
+        per_sample_weights=plane.weights,
+        include_last_offset=True,
+    )
+    return maps.T.reshape(len(seeds), *size)
+
+
+def permutations(seeds: Int64[Tensor, "maps"]) -> Int64[Tensor, "256 maps"]:
+    """Return a permutation of 0 to 255 for each seed.
+
+    Entries are taken from 0 to 255 in turn, the last first: the one at (state + 31) mod (i + 1),
+    where the i-th then moves to.
+    """
+    factors, terms = _jumps()
+    states = seeds[:, None] * factors + terms  # wraps as 64-bit integers do
+    drawn = (states + 31).remainder(torch.arange(256, 0, -1))
+    return torch.tensor([_taken(picks) for picks in drawn.tolist()]).T.contiguous()
+
+
+def _taken(picks: list[int]) -> list[int]:
+    left, taken = list(range(256)), [0] * 256
+    for i, pick in zip(range(255, -1, -1), picks, strict=True):
+        taken[i] = left[pick]
+        left[pick] = left[i]
+    return taken
+
+
+@lru_cache(maxsize=1)
+def _jumps() -> tuple[Int64[Tensor, "256"], Int64[Tensor, "256"]]:
+    """Return what takes a seed to each of 256 states at once, without going through the others."""
+    factor, term, jumps = 1, 0, []
+    for _ in range(WARM_UP + 256):
+        factor, term = _wrapped(factor * MULTIPLIER), _wrapped(term * MULTIPLIER + INCREMENT)
+        jumps.append((factor, term))
+    factors, terms = torch.tensor(jumps[WARM_UP:]).T
+    return factors, terms
+
+
+def _wrapped(number: int) -> int:
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def _gradients(
+    plane: Plane, permutation: Int64[Tensor, "256 maps"]
+) -> Float64[Tensor, "2*vertices maps"]:
+    """Return the gradient of each vertex in each map: all x components, then all y."""
+    inner = (permutation[plane.u] + plane.v[:, None]) & 255
+    chosen = (permutation.gather(0, inner) & 14) >> 1
+    table = torch.tensor(GRADIENTS, dtype=torch.float64)
+    return torch.cat([table[:, 0][chosen], table[:, 1][chosen]])
+
+
+@lru_cache(maxsize=8)
+def plane_of(size: tuple[int, int], octaves: tuple[Octave, ...], dtype: torch.dtype) -> Plane:
+    """Return what maps of a size share, computed once."""
+    near = [_near(size, octave) for octave in octaves]
+    pixel, u, v = (torch.cat([part[k] for part in near]) for k in range(3))
+    weights = torch.cat([part[3] for part in near])
+    places, vertex = torch.stack([u, v]).unique(dim=1, return_inverse=True)
+    n = places.shape[1]
+    rows, columns = torch.cat([pixel, pixel]), torch.cat([vertex, vertex + n])
+    # one entry where two octaves meet the same vertex
+    keys, same = (rows * 2 * n + columns).unique(return_inverse=True)
+    summed = torch.zeros(len(keys), dtype=torch.float64).index_add_(0, same, weights.T.flatten())
+    starts = torch.searchsorted(keys, torch.arange(size[0] * size[1] + 1) * 2 * n)
+    return Plane(
+        u=places[0] & 255,
+        v=places[1] & 255,
+        starts=starts,
+        columns=keys % (2 * n),
+        weights=summed.to(dtype),
+    )
+
+
+def _near(
+    size: tuple[int, int], octave: Octave
+) -> tuple[
+    Int64[Tensor, "pairs"],
+    Int64[Tensor, "pairs"],
+    Int64[Tensor, "pairs"],
+    Float64[Tensor, "pairs 2"],
+]:
+    """Return all pairs of a pixel and a vertex near it: pixel, vertex (u, v), weighted offset."""
+    i, j = torch.meshgrid(*map(torch.arange, size), indexing="ij")
+    y, x = (axis.flatten().double()[:, None] / octave.period for axis in (i, j))
+    cell = [(axis + (x + y) * STRETCH).floor().long() for axis in (x, y)]
+    step_u, step_v = torch.cartesian_prod(torch.arange(-1, 3), torch.arange(-1, 3)).T
+    u, v = cell[0] + step_u, cell[1] + step_v  # (pixels, 16)
+    dx, dy = x - (u + (u + v) * SQUISH), y - (v + (u + v) * SQUISH)
+    kernel = 2 - dx**2 - dy**2
+    pixel, which = torch.nonzero(kernel > 0, as_tuple=True)
+    scale = octave.amplitude * kernel**4 / NORM
+    weighted = torch.stack([scale * dx, scale * dy], -1)
+    return pixel, u[pixel, which], v[pixel, which], weighted[pixel, which]
