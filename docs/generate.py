@@ -100,6 +100,8 @@ def recipes() -> str:
         "\n## Top level\n",
         "| key | type | default | what it is |\n|---|---|---|---|",
         "| `seed` | int | 0 | Of everything random. |",
+        "| `pretrained` | str | | Folder of a pretrained encoder that the method starts from. |",
+        "| `base` | str | | Folder of a fitted model that the method builds on. |",
     ]
     for section, cls in SECTIONS.items():
         parts += [f"\n## [{section}]\n", *_table(cls)]

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from hale.calibration import Calibrating
 from hale.core.errors import Refused
-from hale.core.method import Method
+from hale.core.method import BuildsOn, Method
 from hale.methods import METHODS, describe, find
 from hale.post.score import refuse_score
 from hale.post.settings import REFERENCES, SIMILARITY, PostProcessing, Score
@@ -42,6 +42,10 @@ class Recipe:
     post: PostProcessing = field(default_factory=PostProcessing)
     calibration: Calibrating = field(default_factory=Calibrating)
     seed: int = 0
+    pretrained: str = ""
+    """Folder of a pretrained encoder that the method starts from; empty: none."""
+    base: str = ""
+    """Folder of a fitted model that the method builds on; empty: none."""
 
     @property
     def title(self) -> str:
@@ -59,6 +63,7 @@ class Recipe:
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out, as plain TOML types."""
         tables: dict[str, Any] = {"seed": self.seed}
+        tables |= {key: getattr(self, key) for key in FOLDERS if getattr(self, key)}
         tables["cohort"] = plain(self.cohort)
         tables["prep"] = plain(self.prep)
         tables["method"] = {"name": self.method_name, **plain(self.method)}
@@ -68,6 +73,8 @@ class Recipe:
 
 
 SEED = Annotated[int, Ge(0), Lt(2**63)]
+FOLDERS = ("pretrained", "base")
+"""Keys that name the folder of something fitted before; a path from where the command is given."""
 SECTIONS: dict[str, type] = {
     "cohort": CohortSettings,
     "prep": Preparation,
@@ -114,11 +121,11 @@ def build_recipe(
 
 def _built(table: Mapping[str, Any], where: str) -> Recipe:
     """Check a recipe whose overrides are in place."""
-    known = {*SECTIONS, "method", "seed"}
+    known = {*SECTIONS, "method", "seed", *FOLDERS}
     for key, values in table.items():
         if key not in known:
             raise Refused(where, f"unknown key {key!r}", f"there are {', '.join(sorted(known))}")
-        if key != "seed" and not isinstance(values, Mapping):
+        if key not in ("seed", *FOLDERS) and not isinstance(values, Mapping):
             raise Refused(
                 f"{where}: {key}", "is no table", f"set {key}.KEY, or [{key}] in the file"
             )
@@ -134,10 +141,14 @@ def _built(table: Mapping[str, Any], where: str) -> Recipe:
     detector = get_type_hints(type(method).restore)["return"]
     refuse_score(sections["post"].score, detector, name)
     _refuse_unscaled(sections["post"].score, sections["prep"].normalise)
+    folders = {key: _checked(str, table.get(key, ""), f"{where}: {key}") for key in FOLDERS}
+    if folders["base"] and not isinstance(method, BuildsOn):
+        raise Refused(f"{where}: base", f"{name} builds on no fitted model", "leave it out")
     return Recipe(
         method=method,
         method_name=name,
         seed=_checked(SEED, table.get("seed", 0), f"{where}: seed"),
+        **folders,
         **sections,
     )
 

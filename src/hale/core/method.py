@@ -237,6 +237,23 @@ class Method(Protocol):
         ...
 
 
+BASE = "base."
+"""What the names of a base's arrays begin with in the state of a detector that builds on it."""
+
+
+@runtime_checkable
+class BuildsOn(Protocol):
+    """Optional: a method whose detector works with one that was fitted before, `Training.base`.
+
+    The base is part of its state (`BASE`), so that a saved model needs no other folder; and its
+    detector is placed and seeded with it. `Method.restore` refuses: it has no base.
+    """
+
+    def restore_on(self, base: Detector, state: State, space: Space) -> Detector:
+        """Rebuild the detector on ``base``; ``state`` is its own without the base's arrays."""
+        ...
+
+
 @runtime_checkable
 class Rescores(Protocol):
     """Optional: a method of which some settings change no weights, only what a detector scores.

@@ -13,7 +13,7 @@ from hale.data.cohort import Entry
 from hale.io.cache import Cache
 from hale.io.raw import read_raw
 from hale.pipeline.fitness import quality_of, refuse_unfit
-from hale.pipeline.workers import Crew, Failure
+from hale.pipeline.workers import Crew, Failure, Result
 from hale.prep.chain import Prepared, prepare
 from hale.prep.settings import Preparation
 
@@ -50,17 +50,23 @@ class Workshop:
             entries: Not yet read.
             what: To call the work in the progress.
         """
-        results: dict[str, Prepared | Failure] = {}
-        self.progress(what, 0, len(entries))
         work = partial(
             prepared_or_failure, settings=self.settings, cache=self.cache, space=self.space
         )
+        results = self.each(work, entries, what)
+        prepared = [r for r in results if isinstance(r, Prepared)]
+        return prepared, [r for r in results if isinstance(r, Failure)]
+
+    def each(
+        self, work: Callable[[Entry], Result], entries: Sequence[Entry], what: str
+    ) -> list[Result | Failure]:
+        """Return what the crew makes of each entry, in their order, telling the progress."""
+        results: dict[str, Result | Failure] = {}
+        self.progress(what, 0, len(entries))
         for entry, result in self.crew.each(work, entries):
             results[entry.id] = result
             self.progress(what, len(results), len(entries))
-        ordered = [results[entry.id] for entry in entries]
-        prepared = [r for r in ordered if isinstance(r, Prepared)]
-        return prepared, [r for r in ordered if isinstance(r, Failure)]
+        return [results[entry.id] for entry in entries]
 
 
 def read_entry(entry: Entry, *, brain: Path | None = None) -> RawScan:
