@@ -5,7 +5,7 @@ from hale.core.anomaly import AnomalyMap
 from hale.core.grid import Grid
 from hale.post.chain import processed
 from hale.post.edges import eroded, median
-from hale.post.settings import PostProcessing
+from hale.post.settings import Order, PostProcessing
 from hale.post.smooth import smoothed
 
 GRID = Grid(shape=(20, 24, 16), affine=np.diag([2.0, 2, 3, 1]))
@@ -108,3 +108,51 @@ def test_any_post_processing_keeps_the_contract_and_repeats(settings):
     assert np.array_equal(one.values, two.values)
     assert one.values.max() <= NOISE.max() + 1e-5
     assert one.brain is BRAIN
+
+
+def square(width: int) -> np.ndarray:
+    """Return a brain that is a square of ``width`` in the middle of 15 slices of 25 x 25."""
+    brain = np.zeros((25, 25, 15), bool)
+    first = (25 - width) // 2
+    brain[first : first + width, first : first + width, 2:13] = True
+    return brain
+
+
+# Check 8 of the shared protocol
+def test_three_erosions_leave_the_middle_of_a_square_and_a_mask_of_one_slice():
+    brain = square(11)
+    assert np.array_equal(eroded(brain, times=3), square(5))
+    thin = brain & (np.arange(15) == 7)
+    assert np.array_equal(eroded(thin, times=3), square(5) & (np.arange(15) == 7))
+
+
+# Check 9
+def test_a_median_of_five_drops_a_voxel_and_keeps_a_constant_up_to_the_border():
+    everywhere = np.ones((9, 9, 9), bool)
+    lone = np.zeros(everywhere.shape, np.float32)
+    lone[4, 4, 4] = 7
+    assert not median(lone, everywhere, width=5).any()
+    flat = np.full(everywhere.shape, np.float32(3))
+    assert np.array_equal(median(flat, everywhere, width=5), flat)
+
+
+@pytest.mark.parametrize("order", Order)
+def test_erosion_and_median_come_in_the_order_asked_for(order):
+    brain = square(11)
+    values = np.where(brain & ~square(5), np.float32(9), np.float32(0))  # a bright rim
+    values[square(5)] = 1
+    grid = Grid(shape=brain.shape, affine=GRID.affine)
+    found = processed(
+        AnomalyMap(values=values, brain=brain),
+        grid,
+        PostProcessing(order=order, erode=3, median=5),
+    ).values
+    inner = square(5)
+    if order is Order.ERODE_FIRST:  # the corner of the inner square sees 3 x 3 of it in 5 x 5
+        assert np.array_equal(found, median(values * inner, brain, width=5))
+        assert found[10, 10, 7] == 0
+    else:
+        assert np.array_equal(found, median(values, brain, width=5) * inner)
+        assert found[10, 10, 7] == 9
+        assert not found[~inner].any()
+    assert found[12, 12, 7] == 1

@@ -155,6 +155,14 @@ def test_methods_follow_the_record(page):
         assert phrase in page.text
 
 
+def test_methods_tell_the_order_of_the_post_processing(found):
+    post = {"order": "median_first", "erode": 3, "smooth_mm": 0.0, "median": 5}
+    told = replace(found, provenance=found.provenance | {"recipe": {"post": post}})
+    assert "was median-filtered over 5 voxels, cleared of a rim of 3 voxels" in methods_paragraph(
+        told
+    )
+
+
 @pytest.mark.parametrize(
     ("prep", "phrase"),
     [

@@ -64,6 +64,16 @@ class Rescaling(StrEnum):
     """Lowest to 0, highest to 1: a healthy scan's highest distance is then a lesion's."""
 
 
+class Order(StrEnum):
+    """Which comes first, the erosion of the brain or the median filter."""
+
+    ERODE_FIRST = "erode_first"
+    """Erosion, smoothing, median: the public code of Behrendt et al. (arXiv:2303.03758)."""
+    MEDIAN_FIRST = "median_first"
+    """Smoothing, median, erosion: their text. Beside the rim the median sees the scores of the rim;
+    in the other order it sees zeros."""
+
+
 SIMILARITY = frozenset({Score.SSIM, Score.SSIM_ENS, Score.MHD})
 TAKEN_BY = {
     "data_range": SIMILARITY,
@@ -79,7 +89,7 @@ MHD_LEVEL = 499
 
 @dataclass(frozen=True, kw_only=True)
 class PostProcessing:
-    """Settings of the post-processing; the `[post]` table of a recipe. Applied in this order."""
+    """Settings of the post-processing; the `[post]` table of a recipe."""
 
     score: Score = Score.OWN
     """Distance of a scan from its pseudo-healthy picture."""
@@ -94,6 +104,8 @@ class PostProcessing:
     """Pictures that `mhd` draws."""
     normalise: Rescaling = Rescaling.NONE
     """Of the distances of `mhd`."""
+    order: Order = Order.ERODE_FIRST
+    """Of the three that follow."""
     erode: Annotated[int, Ge(0)] = 0
     """Erosions of the brain per axial slice (4-neighbour cross): drops the ragged rim."""
     smooth_mm: Annotated[float, Ge(0)] = 0.0

@@ -10,6 +10,7 @@ from hale.core.detection import Detection
 from hale.core.quality import LEFT_RIGHT, ContrastSeen
 from hale.core.quality import Verdict as Fitness
 from hale.core.scan import Contrast
+from hale.post.settings import Order
 from hale.prep.brain.find import EXTRACTED, GIVEN
 from hale.prep.refusals import MIN_VOXELS
 from hale.prep.settings import MNI152
@@ -223,12 +224,13 @@ def _post_processing(post: Any) -> list[str]:
     if not isinstance(post, Mapping):
         return []
     steps = []
-    if post.get("erode"):
-        steps.append(f"cleared of a rim of {count_of(post['erode'], 'voxel')}")
     if post.get("smooth_mm"):
         steps.append(f"smoothed inside the brain ({post['smooth_mm']:g} mm FWHM)")
     if post.get("median"):
         steps.append(f"median-filtered over {count_of(post['median'], 'voxel')}")
+    if post.get("erode"):
+        at = len(steps) if post.get("order") == Order.MEDIAN_FIRST else 0
+        steps.insert(at, f"cleared of a rim of {count_of(post['erode'], 'voxel')}")
     return [f"The anomaly map was {', '.join(steps)}."] if steps else []
 
 
