@@ -21,6 +21,7 @@ from hale.core.method import Device, Precision
 from hale.nets.blocks import to_channels_last
 from hale.train.checkpoint import Checkpoints, Resume
 from hale.train.device import repeatable, resolve_device, resolve_precision
+from hale.train.draws import Draw
 from hale.train.progress import reporting
 
 LOG_LINES = 1000
@@ -222,16 +223,21 @@ class FabricStep:
 
     def __post_init__(self) -> None:
         """Seed the generators: one per process, and one that draws the same in all."""
-        rank = self.run.rank
-        self.generator = torch.Generator().manual_seed(mixed(self.run.seed, self.number, rank, 1))
-        self._shared = self._shared_of(self.number)
+        run, number = self.run, self.number
+        own, shared = mixed(run.seed, number, run.rank, 1), mixed(run.seed, number, 0, 3)
+        self.generator = Draw(own, shared, run.rank, run.processes)
+        self._indices = self._indices_of(number)
 
     def draw(self, count: int, *, size: int, of: int | None = None) -> Int[Tensor, " n"]:
         """Return this process's share of ``size`` indices below ``count``, drawn at random.
 
         ``of`` is the number of an earlier step whose first draw is to be repeated.
+
+        Raises:
+            Refused: The processes cannot share so many equally.
         """
-        generator = self._shared if of is None else self._shared_of(of)
+        refuse_unequal_shares(size, self.run.processes)
+        generator = self._indices if of is None else self._indices_of(of)
         indices = torch.randint(count, (size,), generator=generator)
         return indices[self.run.rank :: self.run.processes]
 
@@ -252,8 +258,20 @@ class FabricStep:
         if self.is_logged:
             self.run.log(**{name: float(loss.detach())})
 
-    def _shared_of(self, number: int) -> torch.Generator:
+    def _indices_of(self, number: int) -> torch.Generator:
         return torch.Generator().manual_seed(mixed(self.run.seed, number, 0, 2))
+
+
+def refuse_unequal_shares(size: int, processes: int) -> None:
+    """Refuse a batch whose mean gradient would not be the mean of its shares' gradients.
+
+    Raises:
+        Refused: ``processes`` does not divide ``size``.
+    """
+    if size % processes:
+        why = f"{processes} processes cannot share it equally"
+        remedy = f"set method.batch to a multiple of {processes}, or start other processes"
+        raise Refused(f"a batch of {size}", why, remedy)
 
 
 def mixed(*numbers: int) -> int:
