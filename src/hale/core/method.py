@@ -34,6 +34,9 @@ class Training:
     held_out: Sequence[Scan] = ()
     """Healthy scans for early stopping."""
     cases: Sequence[Case] = ()
+    """Patients with their lesions, to learn from."""
+    held_out_cases: Sequence[Case] = ()
+    """Others, for early stopping."""
     pretrained: State | None = None
     """Arrays of an encoder that another run taught, if the recipe names one."""
     base: "Detector | None" = None
@@ -73,13 +76,17 @@ class Step(Protocol):
     generator: Any
     """For noise (``torch.randn(..., generator=step.generator)``); on the CPU, whatever the device.
 
-    Each process of a parallel run has its own.
+    Each process of a parallel run has its own. `hale.train.draws.batch_of` gives, from it, one that
+    is the same in all: what is drawn for the whole batch from that one, each process taking its
+    share, does not depend on how many processes there are.
     """
 
     def draw(self, count: int, *, size: int, of: int | None = None) -> Any:
         """Return this process's share of ``size`` indices below ``count``, drawn at random.
 
-        ``of`` is the number of an earlier step whose first draw is to be repeated.
+        ``of`` is the number of an earlier step whose first draw is to be repeated. A ``size`` that
+        the processes cannot share equally is refused: the mean of their gradients would not be
+        that of the batch.
         """
         ...
 
@@ -251,6 +258,31 @@ class BuildsOn(Protocol):
 
     def restore_on(self, base: Detector, state: State, space: Space) -> Detector:
         """Rebuild the detector on ``base``; ``state`` is its own without the base's arrays."""
+        ...
+
+
+@runtime_checkable
+class TakesPretrained(Protocol):
+    """Optional: a method that starts from an encoder if it is granted one, `Training.pretrained`.
+
+    It fills the encoder of its network with it, all of it, and refuses one that does not fit.
+    """
+
+    takes_pretrained: ClassVar[bool]
+    """Whether it does."""
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """A pretraining: learns like a method, but what a method starts from, and scores nothing.
+
+    Implement it as a frozen dataclass.
+    """
+
+    supervision: ClassVar[Supervision]
+
+    def fit(self, training: Training, run: Run) -> State:
+        """Learn; return the arrays that are kept."""
         ...
 
 
