@@ -30,6 +30,17 @@ from hale.train.run import FabricRun
 
 TINY: dict[str, dict[str, Any]] = {
     "ae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "validate_every": 20},
+    "cddpm": {
+        "width": 8,
+        "multipliers": [1, 2],
+        "blocks": 1,
+        "condition": 8,
+        "encoder_width": 4,
+        "encoder_blocks": [1, 1, 1, 1],
+        "lr": 1e-2,
+        "batch": 8,
+        "steps": 60,
+    },
     "cevae": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 60, "edge": 4},
     "anogan_scan": {
         "size": 64,
@@ -53,6 +64,14 @@ TINY: dict[str, dict[str, Any]] = {
         "epochs": 10,
     },
     "dae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
+    "ddpm": {
+        "width": 8,
+        "multipliers": [1, 2],
+        "blocks": 1,
+        "lr": 1e-2,
+        "batch": 8,
+        "steps": 60,
+    },
     "fanogan": {"latent": 8, "width": 4, "lr": 1e-2, "batch": 8, "steps": 140},
     "ifl": {
         "code": 8,
@@ -71,6 +90,15 @@ TINY: dict[str, dict[str, Any]] = {
         "minimum_mm": 2.0,
     },
     "gmvae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
+    "pddpm": {
+        "width": 8,
+        "multipliers": [1, 2],
+        "blocks": 1,
+        "patch": 8,
+        "lr": 1e-2,
+        "batch": 8,
+        "steps": 60,
+    },
     "skipae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "strega": {
         "size": 16,
