@@ -29,6 +29,7 @@ def fit(
     data: str | Path,
     out: str | Path,
     *,
+    cases: str | Path | None = None,
     settings: Sequence[str] = (),
     device: str = "auto",
     cache: str | Path | None = None,
@@ -39,6 +40,7 @@ def fit(
         recipe: A TOML file, or the name of a bundled recipe.
         data: Folder of healthy scans, as `hale fit` takes it.
         out: Folder of the model, empty or none yet.
+        cases: Folder of patients with lesion masks, for methods that learn from them.
         settings: ``section.key=value``, each wins over the recipe's value.
         device: ``auto``, ``cpu`` or ``cuda``.
         cache: Folder that keeps prepared stages; None keeps nothing.
@@ -53,7 +55,7 @@ def fit(
 
     chosen = read_recipe(bundled_or_path(str(recipe)), settings)
     options = Options(device=device, cache=Cache(_path(cache)))
-    return run(chosen, Path(data), _empty(out), options)
+    return run(chosen, Path(data), _empty(out), options, _path(cases))
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> "hale.pipeline.model.Model":

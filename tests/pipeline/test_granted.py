@@ -11,7 +11,7 @@ from hale.core.scan import Contrast, RawScan, Scan, Source, Space, Volume
 from hale.core.trace import Trace
 from hale.data.cohort import Entry
 from hale.pipeline.domain import domain_of, validity
-from hale.pipeline.fit import _granted
+from hale.pipeline.grant import granted
 from hale.prep.brain.find import GIVEN
 from hale.prep.chain import Prepared
 from hale.recipe import build_recipe
@@ -43,7 +43,7 @@ def visits(people: int, each: int, space, tmp_path) -> tuple[list[Prepared], lis
 def test_people_are_held_out_whole_and_in_the_share_asked_for(share, held_out, tmp_path):
     recipe = build_recipe({"method": {"name": "atlas"}, "cohort": {"held_out": share}})
     space = Space(slots=((Contrast.T1W,),), grid=GRID)
-    training = _granted(recipe, *visits(10, 2, space, tmp_path), space)
+    training = granted(recipe, *visits(10, 2, space, tmp_path), space)
     apart = {scan.id[:6] for scan in training.held_out}
     assert len(apart) == held_out
     assert apart.isdisjoint(scan.id[:6] for scan in training.healthy)

@@ -35,6 +35,10 @@ def command(
     recipe: Annotated[str, typer.Argument(help="A TOML file, or a bundled recipe's name.")],
     data: Annotated[Path, typer.Option(help="Folder of healthy scans.")],
     out: Annotated[Path, typer.Option(help="The model's folder, to be made.")],
+    cases: Annotated[
+        Path | None,
+        typer.Option(help="Patients with lesion masks, for methods that learn from them."),
+    ] = None,
     setting: SettingOption = None,
     entity: EntityOption = None,
     fold: FoldOption = None,
@@ -68,12 +72,18 @@ def command(
     standardise, calibrate, test). Without splits, people are divided 60 : 15 : 25. Scans are raw:
     brain extraction, bias correction and registration are done here, and kept in the cache.
 
+    Methods that learn from lesion masks take a second folder, --cases, laid out alike, with a mask
+    of each scan (sub-01_desc-lesion_mask.nii.gz, or sub-01_seg.nii.gz): those whose split is fit,
+    or without splits all. Nobody may be among them and standardise, calibrate or test.
+
     Examples:
       hale fit atlas-default --data ixi/ --out models/atlas-t1
 
       hale fit recipes/dae-default.toml --data ixi/ --out models/dae --budget 30
 
       hale fit dae-default --data ixi/ --out models/dae --budget 60 --resume
+
+      hale fit sadm-cases-flair-slice --data slices/ --cases patients/ --out models/sadm
     """
     from hale.io.cache import Cache
     from hale.io.model import is_model
@@ -84,7 +94,8 @@ def command(
     chosen = read_recipe(bundled_or_path(recipe), setting or ())
     step = _step(resume)
     going_on = step is not None and is_model(out)  # the model that a budget cut short
-    refuse_full_folder(out, overwrite=overwrite or going_on, inputs=[data])
+    inputs = [data, *([cases] if cases else [])]
+    refuse_full_folder(out, overwrite=overwrite or going_on, inputs=inputs)
     with Bars() as bars:
         options = Options(
             device=device,
@@ -99,11 +110,12 @@ def command(
             tell=warn,
             reading=reading_of(entity, fold, published_lists, strict_splits),
         )
-        model = fit(chosen, data, out, options)
+        model = fit(chosen, data, out, options, cases)
     if json:
         print_json({"model": str(out), "sha256": model.sha256, **model.provenance})
         return
-    for name, reason in model.provenance["fit"]["failed"].items():
+    record = model.provenance["fit"]
+    for name, reason in {**record["failed"], **record.get("cases", {}).get("failed", {})}.items():
         say(f"left out {name}: {reason}")
     calibration = model.calibration
     if calibration is not None:

@@ -25,10 +25,12 @@ from hale.data.cohort import (
     with_splits,
 )
 from hale.data.folder import Reading, read_folder
+from hale.pipeline.base import restored
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, has_decided, placed, runs_in, save_model, score, versions
 from hale.pipeline.prepare import Workshop, read_entry
+from hale.pipeline.seen import refuse_seen
 from hale.pipeline.verdict import distribution
 from hale.post.normative import normative_residual
 from hale.post.settings import Score
@@ -121,7 +123,7 @@ def _rescored(model: Model, recipe: Recipe) -> Detector:
     old = model.detector
     if recipe.method == model.recipe.method:
         return old
-    new = recipe.method.restore(old.state(), model.space)
+    new = restored(recipe, old.state(), model.space, model.provenance.get("base", {}))
     device = old.device if isinstance(old, Placed) else "cpu"
     return placed(new, device, runs_in(model), seed=recipe.seed)
 
@@ -138,7 +140,7 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
         raise Refused(model.name, why, "take its score: --set method.decision=score")
     entries = read_cohort(data, model.space.slots, options)
     chosen = of_split(divided(entries, data), Split.STANDARDISE, Split.CALIBRATE)
-    _refuse_seen(model, data, chosen)
+    refuse_seen(model.provenance, data, chosen)
     refuse_few(model.recipe.calibration, chosen)
     workshop = options.workshop(model.recipe.prep, model.space)
     told = {
@@ -221,16 +223,6 @@ def refuse_few(settings: Calibrating, entries: Sequence[Entry]) -> None:
 def persons(entries: Sequence[Entry], split: Split) -> int:
     """Return how many people the scans of a split are of."""
     return len({entry.person for entry in of_split(entries, split)})
-
-
-def _refuse_seen(model: Model, data: Path, entries: Sequence[Entry]) -> None:
-    """Refuse files that the fit has learnt from, whatever they are called now."""
-    fitted = model.provenance.get("fit", {}).get("sha256", {})
-    seen = {sha256 for files in fitted.values() for sha256 in files}
-    known = [entry.id for entry in entries if seen.intersection(entry.sha256)]
-    if known:
-        why = f"the model was fitted on {len(known)} of its scans ({known[0]}, ...)"
-        raise Refused(str(data), why, "give healthy scans that it has not seen")
 
 
 def _with_residual(model: Model, prepared: Sequence[Prepared], workshop: Workshop) -> Model:

@@ -77,6 +77,12 @@ def _fit(provenance: Mapping[str, Any]) -> str:
         lines.append(f"{fit['steps_done']} optimiser steps, {whole}.")
     if failed := fit.get("failed"):
         lines.append(f"{len(failed)} scans failed in preparation and were left out.")
+    if cases := fit.get("cases"):
+        told = f"{len(cases['scans'])} patients of `{cases['data']}`, with their lesions"
+        lines.append(f"{told}: thresholds and figures must come from others.")
+    if base := provenance.get("base"):
+        name, data = base["recipe"]["method"]["name"], base["fit"].get("data", "unknown")
+        lines.append(f"Built on `{name}` ({base['sha256'][:12]}), fitted on `{data}`.")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from scipy.ndimage import center_of_mass, distance_transform_edt
 
 from hale.calibration import Calibration, Component, settings_of
 from hale.core.anomaly import AnomalyMap, top_mean
-from hale.core.detection import Detection, Lesion
+from hale.core.detection import Detection, Lesion, Validity
 from hale.core.grid import Grid
 from hale.core.method import Estimates, Remarks
 from hale.core.scan import RawScan
@@ -21,6 +21,7 @@ from hale.pipeline.domain import validity
 from hale.pipeline.fitness import quality_of, refuse_unfit
 from hale.pipeline.model import Model, runs_in, score, summary, versions
 from hale.pipeline.prepare import quiet
+from hale.pipeline.seen import SEEN_CASE, was_case
 from hale.prep.chain import Prepared, prepare
 from hale.prep.settings import MNI152, Mode
 from hale.prep.template import template_on
@@ -116,10 +117,18 @@ def _calibrated(
         lesions=tuple(_lesion(c, mask, native_z, trace, mni=mni) for c in kept),
         score=top_mean(z[brain]),
         flagged=bool(kept),
-        validity=validity(calibration.domain, raw, trace, quality_of(trace, calibration)),
+        validity=_validity(model, calibration, raw, trace),
         calibration=settings_of(calibration),
         **_common(model, raw, prepared, anomaly),
     )
+
+
+def _validity(model: Model, calibration: Calibration, raw: RawScan, trace: Trace) -> Validity:
+    """Return whether the calibration speaks for a scan, which it does for none that was learnt."""
+    found = validity(calibration.domain, raw, trace, quality_of(trace, calibration))
+    if not was_case(model.provenance, raw.source.sha256):
+        return found
+    return replace(found, holds=False, reasons=(SEEN_CASE, *found.reasons))
 
 
 def native_mask(
@@ -201,6 +210,8 @@ def _common(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap)
             f"computed in precision {runs_in(model)}, calibrated in {model.precision}:"
             " p-values may be off"
         )
+    if was_case(model.provenance, raw.source.sha256):
+        notes.append(f"{SEEN_CASE}: what it finds here says nothing of other scans")
     if isinstance(model.detector, Remarks):
         notes += model.detector.remarks(prepared.scan)
     return {

@@ -20,6 +20,7 @@ from hale.core.grid import Grid
 from hale.core.method import Decides, Detector, Placed, Precision, Seeded
 from hale.core.scan import Contrast, Scan, Space
 from hale.io.model import ModelFiles, read_model, write_model
+from hale.pipeline.base import restored
 from hale.pipeline.card import card
 from hale.post.chain import processed
 from hale.post.normative import NormativeResidual
@@ -103,7 +104,7 @@ def load_model(
                 shape=tuple(files.space["shape"]), affine=np.array(files.space["affine"], float)
             ),
         )
-        detector = recipe.method.restore(files.state, space)
+        detector = restored(recipe, files.state, space, files.provenance.get("base", {}))
         calibration = (
             None
             if files.calibration is None
@@ -181,9 +182,10 @@ def runs_in(model: Model) -> Precision:
 
 
 def summary(model: Model) -> dict[str, Any]:
-    """Return what stands in every result: method, recipe, hash, versions, precision."""
+    """Return what stands in every result: method, what it learnt from, recipe, hash, ..."""
     return {
         "method": model.recipe.title,
+        "learnt_from": str(model.recipe.method.supervision),
         "model": model.name,
         "model_sha256": model.sha256,
         "recipe": model.recipe.resolved(),

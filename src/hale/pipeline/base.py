@@ -1,0 +1,47 @@
+"""The fitted model that another one builds on: it must see scans as that one does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hale.core.errors import Refused
+from hale.core.method import BASE, BuildsOn, Detector, State
+from hale.core.scan import Space, wanted
+from hale.recipe import Recipe, build_recipe, plain
+
+
+def refuse_other_space(recipe: Recipe, space: Space, base: Recipe, base_space: Space) -> None:
+    """Refuse a base that sees scans on another grid, or prepared in another way.
+
+    Raises:
+        Refused: Names the first difference.
+    """
+    what, remedy = f"base {recipe.base}", "prepare both alike, or take another base"
+    ours, theirs = plain(recipe.prep), plain(base.prep)
+    for key in sorted(ours.keys() | theirs.keys()):
+        if ours.get(key) != theirs.get(key):
+            why = f"its prep.{key} is {theirs.get(key)}, this recipe's is {ours.get(key)}"
+            raise Refused(what, why, remedy)
+    if space.slots != base_space.slots:
+        why = f"takes {wanted(base_space.slots)}, this recipe {wanted(space.slots)}"
+        raise Refused(what, why, remedy)
+    if not space.grid.is_the_same_as(base_space.grid):
+        why = f"lies on a grid of {base_space.grid.shape}, these scans on {space.grid.shape}"
+        raise Refused(what, f"{why} (or elsewhere in space)", remedy)
+
+
+def restored(recipe: Recipe, state: State, space: Space, base: Mapping[str, Any]) -> Detector:
+    """Return the detector whose state was saved, on its base if its method builds on one.
+
+    Args:
+        recipe: Of the model.
+        state: Its arrays, the base's among them (`BASE`).
+        space: Of both.
+        base: What the model's provenance says of its base; empty: there is none.
+    """
+    method = recipe.method
+    if not isinstance(method, BuildsOn):
+        return method.restore(state, space)
+    below = build_recipe(base["recipe"], where="the base's recipe")
+    arrays = {n.removeprefix(BASE): array for n, array in state.items() if n.startswith(BASE)}
+    own = {name: array for name, array in state.items() if not name.startswith(BASE)}
+    return method.restore_on(below.method.restore(arrays, space), own, space)

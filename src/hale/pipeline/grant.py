@@ -1,0 +1,112 @@
+"""What a method may see while it learns: decided here and nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hale.core.errors import Refused
+from hale.core.method import BuildsOn, Supervision, Training
+from hale.core.scan import Case, Space
+from hale.data.cohort import Entry
+from hale.pipeline.base import refuse_other_space
+from hale.pipeline.cases import NOBODY, Patients, read_cases
+from hale.pipeline.job import Options
+from hale.pipeline.model import Model, load_model
+from hale.pipeline.seen import refuse_base_overlap, refuse_overlap
+from hale.prep.chain import Prepared
+from hale.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beside:
+    """What a method may see beside healthy scans, not yet prepared."""
+
+    patients: Patients = NOBODY
+    base: Model | None = None
+    """On the CPU; the run decides where it works."""
+
+    def record(self, recipe: Recipe) -> dict[str, Any]:
+        """Return what is to be known of the base, whose folder nobody needs any more."""
+        if self.base is None:
+            return {}
+        told = {
+            "source": recipe.base,
+            "sha256": self.base.sha256,
+            "recipe": self.base.recipe.resolved(),
+            "fit": self.base.provenance.get("fit", {}),
+        }
+        return {"base": told}
+
+
+def asked_beside(recipe: Recipe, cases: Path | None, options: Options) -> Beside:
+    """Return the cases and the base that a recipe's method is granted.
+
+    Args:
+        recipe: Of the method.
+        cases: A folder of patients, if one is given.
+        options: How folders are read.
+
+    Raises:
+        Refused: One that the method does not take, or lacks; no model at the base's place.
+    """
+    if isinstance(recipe.method, BuildsOn) and not recipe.base:
+        why = "builds on a fitted model, and the recipe names none"
+        raise Refused(f"method {recipe.method_name}", why, "give --set base=FOLDER")
+    patients = read_cases(cases, recipe, options)
+    return Beside(patients=patients, base=load_model(Path(recipe.base)) if recipe.base else None)
+
+
+def refuse_unfit_beside(
+    beside: Beside, recipe: Recipe, space: Space, cohort: Sequence[Entry]
+) -> None:
+    """Refuse a base that sees scans otherwise, and whoever is learnt from and is to be apart.
+
+    Raises:
+        Refused: Names the first of them.
+    """
+    refuse_overlap(beside.patients.entries, cohort)
+    if beside.base is not None:
+        refuse_other_space(recipe, space, beside.base.recipe, beside.base.space)
+        refuse_base_overlap(beside.base.provenance, recipe.base, cohort)
+
+
+def granted(
+    recipe: Recipe, prepared: Sequence[Prepared], entries: Sequence[Entry], space: Space
+) -> Training:
+    """Return what the method may see of healthy scans.
+
+    The people to hold out are spread evenly over the cohort; all visits of one are held out.
+    """
+    if recipe.method.supervision is Supervision.NONE:
+        return Training(space=space)
+    person = {entry.id: entry.person for entry in entries}
+    held_out = _held_out(recipe, person, [p.scan.id for p in prepared])
+    return Training(
+        space=space,
+        healthy=[p.scan for p in prepared if p.scan.id not in held_out],
+        held_out=[p.scan for p in prepared if p.scan.id in held_out],
+    )
+
+
+def with_cases(
+    training: Training, recipe: Recipe, cases: Sequence[Case], patients: Patients
+) -> Training:
+    """Return what the method may see with the cases, of which as large a share is held out."""
+    if not cases:
+        return training
+    person = {entry.id: entry.person for entry in patients.entries}
+    held_out = _held_out(recipe, person, [case.scan.id for case in cases])
+    return replace(
+        training,
+        cases=[case for case in cases if case.scan.id not in held_out],
+        held_out_cases=[case for case in cases if case.scan.id in held_out],
+    )
+
+
+def _held_out(recipe: Recipe, person: Mapping[str, str], ids: Sequence[str]) -> set[str]:
+    """Return the ids of the people to hold out: their share, never all of them."""
+    people = list(dict.fromkeys(person[name] for name in ids))
+    count = min(round(recipe.cohort.held_out * len(people)), len(people) - 1)
+    apart = {people[(2 * n + 1) * len(people) // (2 * count)] for n in range(count)}
+    return {name for name in ids if person[name] in apart}
