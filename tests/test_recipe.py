@@ -7,11 +7,21 @@ import pytest
 import tomli_w
 
 from hale.core.errors import Refused
-from hale.recipe import Recipe, build_recipe, bundled, read_recipe
+from hale.recipe import (
+    Recipe,
+    StageRecipe,
+    build_recipe,
+    build_stage,
+    bundled,
+    read_any,
+    read_recipe,
+    read_stage,
+)
 
 ATLAS = '[method]\nname = "atlas"\n'
 AE = '[method]\nname = "ae"\n'
 DAE = '[method]\nname = "dae"\n'
+SPARK = '[method]\nname = "spark"\n'
 ASYMMETRY = '[method]\nname = "asymmetry"\n'
 
 
@@ -33,6 +43,8 @@ def read(tmp_path, text, *settings) -> Recipe:
         ('colour = "red"\n' + ATLAS, "unknown key 'colour'"),
         ('base = "model"\n' + ATLAS, "base: atlas builds on no fitted model"),
         ("base = 3\n" + ATLAS, "base: input should be a valid string"),
+        ('pretrained = "spark"\n' + ATLAS, "pretrained: atlas starts from no pretrained encoder"),
+        (SPARK, "spark is a pretraining stage, no method; run `hale pretrain`"),
         ("seed = -1\n" + ATLAS, "seed: input should be greater than or equal to 0"),
         ("seed = 9223372036854775808\n" + ATLAS, "seed: input should be less than"),
         ("seed = 0.5\n" + ATLAS, "seed: input should be a valid integer"),
@@ -44,6 +56,28 @@ def test_a_recipe_that_cannot_be_is_refused_in_one_line(tmp_path, text, said):
     with pytest.raises(Refused, match=re.escape(said)) as refusal:
         read(tmp_path, text)
     assert str(refusal.value).startswith(str(tmp_path / "mine.toml"))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no pretraining stage; set method.name to one of spark"),
+        ('[method]\nname = "mine"', "there is no pretraining stage 'mine'"),
+        (ATLAS, "atlas is a method, no pretraining stage; run `hale fit`"),
+        (ATLAS + "[post]\nmedian = 5", "atlas is a method"),
+        (SPARK + "[post]\nmedian = 5", "unknown key 'post'"),
+        ('pretrained = "x"\n' + SPARK, "unknown key 'pretrained'"),
+        (SPARK + "mask_ratio = 1", "[method]: mask_ratio: input should be less than 1"),
+        (SPARK + "blocks = [3, 4]", "[method]: blocks: tuple should have at least 4 items"),
+        (SPARK + "depth = 3", "[method]: depth: unexpected keyword argument"),
+    ],
+)
+def test_a_stage_that_cannot_be_is_refused_in_one_line(tmp_path, text, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match=re.escape(said)) as refusal:
+        read_stage(path)
     assert "\n" not in str(refusal.value)
 
 
@@ -134,10 +168,11 @@ def test_the_grid_of_given_scans_may_be_one_slice(tmp_path):
 
 @pytest.mark.parametrize("name", bundled())
 def test_a_bundled_recipe_reads_and_resolves_to_itself(name):
-    recipe = read_recipe(bundled()[name])
+    recipe = read_any(bundled()[name])
+    build = build_stage if isinstance(recipe, StageRecipe) else build_recipe
     resolved = recipe.resolved()
-    assert build_recipe(resolved) == recipe
-    assert build_recipe(tomllib.loads(tomli_w.dumps(resolved))) == recipe
+    assert build(resolved) == recipe
+    assert build(tomllib.loads(tomli_w.dumps(resolved))) == recipe
 
 
 @pytest.mark.parametrize("normalise", ["robust_z", "none"])

@@ -13,11 +13,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from hale.calibration import Calibrating
 from hale.core.errors import Refused
-from hale.core.method import BuildsOn, Method
+from hale.core.method import BuildsOn, Method, Stage, TakesPretrained
 from hale.methods import METHODS, describe, find
 from hale.post.score import refuse_score
 from hale.post.settings import REFERENCES, SIMILARITY, PostProcessing, Score
 from hale.prep.settings import Normalisation, Preparation
+from hale.train.stages import STAGES, find_stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,25 @@ class Recipe:
         return tables
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageRecipe:
+    """Which pretraining stage, with which hyper-parameters, on which preparation."""
+
+    method: Stage
+    method_name: str
+    cohort: CohortSettings = field(default_factory=CohortSettings)
+    prep: Preparation = field(default_factory=Preparation)
+    seed: int = 0
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the recipe with every default written out, as plain TOML types."""
+        tables: dict[str, Any] = {"seed": self.seed}
+        tables["cohort"] = plain(self.cohort)
+        tables["prep"] = plain(self.prep)
+        tables["method"] = {"name": self.method_name, **plain(self.method)}
+        return tables
+
+
 SEED = Annotated[int, Ge(0), Lt(2**63)]
 FOLDERS = ("pretrained", "base")
 """Keys that name the folder of something fitted before; a path from where the command is given."""
@@ -81,6 +101,7 @@ SECTIONS: dict[str, type] = {
     "post": PostProcessing,
     "calibration": Calibrating,
 }
+STAGE_SECTIONS = ("cohort", "prep")
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -94,15 +115,31 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         Refused: Names the file and the unknown key or the value that cannot be.
     """
+    return build_recipe(_table(path), overrides=overrides, where=str(path))
+
+
+def read_stage(path: Path, overrides: Sequence[str] = ()) -> StageRecipe:
+    """Read and check the recipe of a pretraining stage, as `read_recipe` does a method's."""
+    return build_stage(_table(path), overrides=overrides, where=str(path))
+
+
+def read_any(path: Path, overrides: Sequence[str] = ()) -> Recipe | StageRecipe:
+    """Read and check a recipe of either kind."""
+    table = _settled(_table(path), overrides)
+    name, _ = _named(table, {**METHODS, **STAGES}, str(path))
+    return (build_stage if name in STAGES else build_recipe)(table, where=str(path))
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """Return what a file says, unchecked."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Refused(str(path), "no such recipe", "`hale recipe` lists the bundled ones") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(str(path), f"cannot be read ({error})", "give a TOML file") from None
     except tomllib.TOMLDecodeError as error:
         raise Refused(str(path), f"is not TOML ({error})", "mend that line") from None
-    return build_recipe(table, overrides=overrides, where=str(path))
 
 
 def build_recipe(
@@ -113,15 +150,34 @@ def build_recipe(
     Raises:
         Refused: Names the unknown key or the value that cannot be.
     """
+    return _built(_settled(table, overrides), where)
+
+
+def build_stage(
+    table: Mapping[str, Any], *, overrides: Sequence[str] = (), where: str = "recipe"
+) -> StageRecipe:
+    """Check the recipe of a pretraining stage, as `build_recipe` does a method's."""
+    settled = _settled(table, overrides)
+    name, settings = _named(settled, STAGES, where)
+    _refuse_unknown(settled, {*STAGE_SECTIONS, "method", "seed"}, where)
+    return StageRecipe(
+        method=_checked(find_stage(name), settings, f"{where}: [method]"),
+        method_name=name,
+        seed=_checked(SEED, settled.get("seed", 0), f"{where}: seed"),
+        **{key: _section(settled, key, where) for key in STAGE_SECTIONS},
+    )
+
+
+def _settled(table: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a copy of ``table`` with the overrides in place."""
     settled = deepcopy(dict(table))
     for override in overrides:
         _override(settled, override)
-    return _built(settled, where)
+    return settled
 
 
-def _built(table: Mapping[str, Any], where: str) -> Recipe:
-    """Check a recipe whose overrides are in place."""
-    known = {*SECTIONS, "method", "seed", *FOLDERS}
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    """Refuse a key that is none of ``known``, and what is no table where one belongs."""
     for key, values in table.items():
         if key not in known:
             raise Refused(where, f"unknown key {key!r}", f"there are {', '.join(sorted(known))}")
@@ -129,14 +185,36 @@ def _built(table: Mapping[str, Any], where: str) -> Recipe:
             raise Refused(
                 f"{where}: {key}", "is no table", f"set {key}.KEY, or [{key}] in the file"
             )
-    settings = dict(table.get("method", {}))
+
+
+def _named(
+    table: Mapping[str, Any], registry: Mapping[str, str], where: str
+) -> tuple[str, dict[str, Any]]:
+    """Return the name in ``[method]``, which is one of ``registry``, and the keys beside it."""
+    method = table.get("method")
+    settings = dict(method) if isinstance(method, Mapping) else {}
     name = settings.pop("name", None)
-    if not isinstance(name, str) or name not in METHODS:
-        why = "names no method" if name is None else f"there is no method {name!r}"
-        raise Refused(where, why, f"set method.name to one of {', '.join(METHODS)}")
-    sections = {
-        key: _checked(cls, table.get(key, {}), f"{where}: [{key}]") for key, cls in SECTIONS.items()
-    }
+    if isinstance(name, str) and name in registry:
+        return name, settings
+    if name in list(STAGES):  # it may be anything, a list too
+        raise Refused(where, f"{name} is a pretraining stage, no method", "run `hale pretrain`")
+    if name in list(METHODS):
+        raise Refused(where, f"{name} is a method, no pretraining stage", "run `hale fit`")
+    kind = "pretraining stage" if registry is STAGES else "method"
+    why = f"names no {kind}" if name is None else f"there is no {kind} {name!r}"
+    raise Refused(where, why, f"set method.name to one of {', '.join(registry)}")
+
+
+def _section(table: Mapping[str, Any], key: str, where: str) -> Any:
+    """Return the settings of one table."""
+    return _checked(SECTIONS[key], table.get(key, {}), f"{where}: [{key}]")
+
+
+def _built(table: Mapping[str, Any], where: str) -> Recipe:
+    """Check a recipe whose overrides are in place."""
+    _refuse_unknown(table, {*SECTIONS, "method", "seed", *FOLDERS}, where)
+    name, settings = _named(table, METHODS, where)
+    sections = {key: _section(table, key, where) for key in SECTIONS}
     method = _checked(find(name), settings, f"{where}: [method]")
     detector = get_type_hints(type(method).restore)["return"]
     refuse_score(sections["post"].score, detector, name)
@@ -144,6 +222,10 @@ def _built(table: Mapping[str, Any], where: str) -> Recipe:
     folders = {key: _checked(str, table.get(key, ""), f"{where}: {key}") for key in FOLDERS}
     if folders["base"] and not isinstance(method, BuildsOn):
         raise Refused(f"{where}: base", f"{name} builds on no fitted model", "leave it out")
+    takes = isinstance(method, TakesPretrained) and method.takes_pretrained
+    if folders["pretrained"] and not takes:
+        why = f"{name} starts from no pretrained encoder"
+        raise Refused(f"{where}: pretrained", why, "leave it out")
     return Recipe(
         method=method,
         method_name=name,

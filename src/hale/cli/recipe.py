@@ -28,7 +28,7 @@ def command(
     """
     import tomli_w
 
-    from hale.recipe import bundled, bundled_or_path, read_recipe
+    from hale.recipe import bundled, bundled_or_path, read_any
 
     if recipe is None:
         names = sorted(bundled())
@@ -37,7 +37,7 @@ def command(
         else:
             say("\n".join(names))
         return
-    resolved = read_recipe(bundled_or_path(recipe), setting or ()).resolved()
+    resolved = read_any(bundled_or_path(recipe), setting or ()).resolved()
     if json:
         print_json(resolved)
     else:

@@ -40,7 +40,7 @@ class Hiding(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SparK(Lessons):
-    """Teach a ResNet to fill in hidden cells of healthy axial slices, for a method to start from."""
+    """Teach a ResNet to fill in hidden cells of healthy axial slices: what a method starts from."""
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
 
