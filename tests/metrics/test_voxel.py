@@ -139,3 +139,44 @@ def test_what_is_no_score_or_mask_is_refused():
         curve([0.1, 0.2], [0, 2])
     with pytest.raises(ValueError, match="one array is"):
         voxel.dice([0, 1], [0, 1, 1])
+
+
+# Check 12 of the shared protocol; the published code logged TN, FN, FP, TP under these names
+def test_counts_carry_their_right_names():
+    truth = np.zeros((4, 5, 6), bool)
+    truth[:2, :2, :2] = True  # 8 voxels
+    found = np.zeros(truth.shape, bool)
+    found[:2, :2, :5] = True  # those, and 12 others
+    found[0, 0, 0] = False  # but one
+    counts = voxel.confusion(found, truth)
+    assert counts.true_positives == 7
+    assert counts.false_positives == 12
+    assert counts.false_negatives == 1
+    assert counts.true_negatives == 100
+    assert sum(counts) == truth.size == 120
+    assert voxel.specificity(found, truth) == 100 / (100 + 12)
+    assert voxel.false_positive_rate(found, truth) == 12 / (12 + 100)
+    assert voxel.precision(found, truth) == 7 / (7 + 12)
+    assert voxel.recall(found, truth) == 7 / (7 + 1)
+    assert voxel.accuracy(found, truth) == (7 + 100) / 120
+    assert voxel.dice(found, truth) == 2 * 7 / (19 + 8)
+
+
+# Check 14
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_score_reaches_the_prevalence_over_the_grid_and_in_the_brain(seed):
+    rng = np.random.default_rng(seed)
+    shape = (96, 96, 50)
+    middle = np.array([47.5, 47.5, 24.5])[:, None, None, None]
+    brain = (((np.indices(shape) - middle) / [[[[40]]], [[[45]]], [[[24]]]]) ** 2).sum(0) < 1
+    truth = brain & (rng.random(shape) < 0.03)
+    score = rng.random(shape, dtype=np.float32)
+    for region in (np.ones(shape, bool), brain):
+        lesion = truth[region]
+        # AUROC of chance has the variance (m + n + 1) / (12 m n)
+        spread = np.sqrt((lesion.size + 1) / 12 / lesion.sum() / (~lesion).sum())
+        assert voxel.auroc(score[region], lesion) == pytest.approx(0.5, abs=4 * spread)
+        prevalence = lesion.mean()
+        assert voxel.average_precision(score[region], lesion) == pytest.approx(prevalence, rel=0.05)
+    masked = score * brain  # background last: over the grid, a score that knows where the brain is
+    assert voxel.average_precision(masked, truth) == pytest.approx(truth[brain].mean(), rel=0.05)

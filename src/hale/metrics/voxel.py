@@ -9,6 +9,7 @@ recall without a lesion, a Dice of two empty masks.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +25,8 @@ class Curve:
     thresholds only add false voxels: they change neither average precision nor the best Dice.
     """
 
+    threshold: np.ndarray
+    """The scores themselves."""
     true: np.ndarray
     """Lesion voxels scored at or above the threshold."""
     false: np.ndarray
@@ -65,8 +68,26 @@ class Curve:
 
         An oracle: the threshold is chosen with the truth in hand.
         """
-        dices = 2 * self.true / (self.lesion + self.true + self.false)
-        return float(dices.max()) if self.lesion else NAN
+        return float(self.dice.max()) if self.lesion else NAN
+
+    @property
+    def dice(self) -> np.ndarray:
+        """Return the Dice of what scores at or above each threshold: 2 |P and G| / (|P| + |G|)."""
+        dices: np.ndarray = 2 * self.true / (self.lesion + self.true + self.false)
+        return dices
+
+
+class Confusion(NamedTuple):
+    """How many voxels were marked rightly and wrongly, and left alone rightly and wrongly."""
+
+    true_positives: int
+    """In both masks."""
+    false_positives: int
+    """Only found."""
+    false_negatives: int
+    """Only true."""
+    true_negatives: int
+    """In neither."""
 
 
 def curve(score: ArrayLike, truth: ArrayLike) -> Curve:
@@ -87,6 +108,7 @@ def curve(score: ArrayLike, truth: ArrayLike) -> Curve:
     positive, counts = np.unique(values[lesion], return_counts=True)
     negative = np.sort(values[~lesion])
     return Curve(
+        threshold=positive[::-1],
         true=counts[::-1].cumsum(),
         false=(negative.size - np.searchsorted(negative, positive, side="left"))[::-1],
         false_above=(negative.size - np.searchsorted(negative, positive, side="right"))[::-1],
@@ -140,6 +162,12 @@ def false_positive_rate(found: ArrayLike, truth: ArrayLike) -> float:
     return _ratio(only_found, neither + only_found)
 
 
+def accuracy(found: ArrayLike, truth: ArrayLike) -> float:
+    """Return the share of all voxels that are judged rightly: high wherever lesions are rare."""
+    counts = confusion(found, truth)
+    return _ratio(counts.true_positives + counts.true_negatives, sum(counts))
+
+
 def l1_ratio(score: ArrayLike, truth: ArrayLike) -> float:
     """Return the mean score of lesion voxels over that of the others.
 
@@ -152,8 +180,8 @@ def l1_ratio(score: ArrayLike, truth: ArrayLike) -> float:
     return _ratio(float(values[lesion].mean()), float(values[~lesion].mean()))
 
 
-def confusion(found: ArrayLike, truth: ArrayLike) -> tuple[int, int, int, int]:
-    """Return how many voxels are in both, only found, only true, in neither.
+def confusion(found: ArrayLike, truth: ArrayLike) -> Confusion:
+    """Return the counts of one mask against the truth.
 
     Raises:
         ValueError: The shapes differ, or a value is neither 0 nor 1.
@@ -162,7 +190,8 @@ def confusion(found: ArrayLike, truth: ArrayLike) -> tuple[int, int, int, int]:
     both = int(np.count_nonzero(marked & lesion))
     only_found = int(np.count_nonzero(marked)) - both
     only_truth = int(np.count_nonzero(lesion)) - both
-    return both, only_found, only_truth, marked.size - both - only_found - only_truth
+    neither = marked.size - both - only_found - only_truth
+    return Confusion(both, only_found, only_truth, neither)
 
 
 def _yes_no(values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
