@@ -24,6 +24,8 @@ METHODS: Final[dict[str, str]] = {
     "ifl": "hale.methods.ifl:IFL",
     "intensity": "hale.methods.intensity:Intensity",
     "pddpm": "hale.methods.pddpm:PDDPM",
+    "sadm": "hale.methods.sadm:SADM",
+    "sadm_cases": "hale.methods.sadm:SADMCases",
     "skipae": "hale.methods.skipae:SkipAE",
     "strega": "hale.methods.strega:StReGA",
     "svae": "hale.methods.svae:SVAE",
@@ -46,7 +48,12 @@ def _names() -> str:
 
 def describe(name: str) -> dict[str, Any]:
     """Return name, summary, reference, supervision and fields of a method, as plain values."""
-    cls = cast("Any", find(name))
+    return described(name, find(name))
+
+
+def described(name: str, learner: Callable[..., Any]) -> dict[str, Any]:
+    """Return the same of a class that learns under ``name``."""
+    cls = cast("Any", learner)
     _, _, reference = (import_module(cls.__module__).__doc__ or "").partition("Reference: ")
     return {
         "name": name,

@@ -82,6 +82,11 @@ class Lessons:
         """Return what is drawn from ``scans``: their axial slices."""
         return axial(scans)
 
+    def materials(self, training: Training) -> tuple[Material, Material | None]:
+        """Return what is learnt from, and what is watched: healthy scans and held-out ones."""
+        watched = self.material(training.held_out) if training.held_out else None
+        return self.material(training.healthy), watched
+
     def teach(
         self,
         own: nn.Module,
@@ -90,11 +95,11 @@ class Lessons:
         objective: Objective,
         optimiser: Optimizer | None = None,
     ) -> None:
-        """Minimise ``objective`` over healthy slices; leave the best held-out weights in ``own``.
+        """Minimise ``objective`` over slices; leave the best held-out weights in ``own``.
 
         Args:
             own: The network; trained in place.
-            training: Its healthy scans are learnt from, its held-out ones watched.
+            training: What `materials` takes the slices from.
             run: Device, precision, seed, budget.
             objective: The loss.
             optimiser: Of ``own``; None: Adam at ``lr``.
@@ -102,13 +107,12 @@ class Lessons:
         best = Best()
         optimiser = optimiser or torch.optim.Adam(own.parameters(), lr=self.lr)
         net, optimiser = run.setup(own, optimiser)
-        healthy = self.material(training.healthy)
-        held_out = self.material(training.held_out) if training.held_out else None
+        learnt, held_out = self.materials(training)
         for step in run.steps(self.steps, net=net, optimiser=optimiser, best=best):
             if self.schedule is Schedule.COSINE:
                 waves = step.number / self.half_wave if self.half_wave else step.progress
                 anneal(optimiser, lr=self.lr, progress=waves)
-            chosen = healthy[step.draw(len(healthy), size=self.batch)].to(run.device)
+            chosen = learnt[step.draw(len(learnt), size=self.batch)].to(run.device)
             step.descend(objective(net.train(), chosen, step.generator), clip=self.clip)
             if held_out and (step.number + 1) % self.validate_every == 0:
                 loss = self._looked_at(held_out, net, objective, run)
