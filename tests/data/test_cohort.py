@@ -12,6 +12,7 @@ from hale.data.cohort import (
     chosen,
     of_split,
     refuse_repeated_ids,
+    refuse_shared_people,
     with_splits,
 )
 
@@ -48,6 +49,23 @@ def test_a_given_split_is_left_as_it_is():
         Entry(id="c", person="c", files={Contrast.T1W: Path("c")}, split=Split.TEST),
     ]
     assert with_splits(given_, SHARES) == given_
+
+
+def visit(person: str, number: int) -> Entry:
+    name = f"{person}_ses-{number}"
+    return Entry(id=name, person=person, files={Contrast.T1W: Path(name)})
+
+
+# Check 15 of the shared protocol
+def test_thresholds_are_not_set_on_people_who_are_learnt_from():
+    training = [visit("sub-ann", 1), visit("sub-ben", 1)]
+    refuse_shared_people([visit("sub-cat", 1), visit("sub-anne", 1)], training)
+    refuse_shared_people([], training)
+    said = r"sub-ben: is learnt from \(sub-ben_ses-1\) and is to set thresholds \(sub-ben_ses-2\)"
+    with pytest.raises(Refused, match=said):
+        refuse_shared_people([visit("sub-cat", 1), visit("sub-ben", 2)], training)
+    with pytest.raises(Refused, match="ann: is learnt from"):
+        refuse_shared_people([visit("ann", 1)], training)  # as half of all tables write it
 
 
 def test_different_ids_are_no_reason_to_refuse():

@@ -94,6 +94,26 @@ def refuse_repeated_content(entries: Iterable[Entry]) -> None:
             seen[sha256] = entry
 
 
+def refuse_shared_people(thresholds: Iterable[Entry], training: Iterable[Entry]) -> None:
+    """Refuse people in a set that chooses or calibrates thresholds whom a training has learnt from.
+
+    Another exam of theirs is no less known: what a threshold promises holds for people not seen.
+
+    Args:
+        thresholds: The set, of healthy scans or of patients.
+        training: All that the model has learnt from.
+
+    Raises:
+        Refused: Names the first of them.
+    """
+    learnt = {entry.person.removeprefix("sub-"): entry.id for entry in training}
+    for entry in thresholds:
+        known = learnt.get(entry.person.removeprefix("sub-"))
+        if known is not None:
+            why = f"is learnt from ({known}) and is to set thresholds ({entry.id})"
+            raise Refused(entry.person, why, "give all exams of a person one split")
+
+
 def with_splits(entries: Sequence[Entry], shares: dict[Split, float]) -> list[Entry]:
     """Return the entries with a split each: the table's if it has one, else drawn by person.
 

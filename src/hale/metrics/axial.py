@@ -61,7 +61,7 @@ def axial_figures(score: Map, found: Mask, truth: Mask, brain: Mask) -> AxialFig
     voxels = np.maximum(brain.sum((0, 1)), 1)
     return AxialFigures(
         shown=(brain | truth).any((0, 1)),
-        ill=truth.any((0, 1)),
+        ill=np.asarray(truth.any((0, 1))),
         score=(score * brain).sum((0, 1), dtype=np.float64) / voxels,
         dice=np.array([voxel.dice(found[..., k], truth[..., k]) for k in slices]),
         precision=np.array([voxel.precision(found[..., k], truth[..., k]) for k in slices]),
