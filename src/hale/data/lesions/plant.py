@@ -9,17 +9,16 @@ holds on raw and on normalised images, under a bias field, for any contrast.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice, product
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from scipy.ndimage import distance_transform_edt, find_objects, label, map_coordinates
+from scipy.ndimage import distance_transform_edt
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.types import Map, Mask
+from hale.data.lesions.solid import Solid, ball, component, masks_at, solid
 
 EDGE_MM = 2.0
 """Width of the soft edge: from the full change to none."""
@@ -60,32 +59,6 @@ TABLE = tuple(
     for volume_ml, contrast_sd in product((0.5, 4.0, 15.0), (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0))
 )
 """The cells that are always reported together: below 1, 1 to 10, above 10 ml; -3 to +3 SD."""
-
-
-@dataclass(frozen=True, eq=False)
-class Solid:
-    """A shape about its deepest inner point, at a given volume."""
-
-    radius_mm: float
-    """Of the largest ball inside."""
-    reach_mm: float
-    """Distance from the deepest point to the farthest."""
-    depth_mm: np.ndarray | None = None
-    """Signed distance to the border on a lattice, negative inside; None for a ball."""
-    origin: np.ndarray | None = None
-    """The deepest point, in lattice indices (3,)."""
-    step_mm: np.ndarray | None = None
-    """Spacing of the lattice (3,)."""
-
-    def distance(self, offset_mm: np.ndarray) -> np.ndarray:
-        """Return the signed distance (mm, negative inside) of offsets ``(n, 3)``, mm."""
-        if self.depth_mm is None or self.origin is None or self.step_mm is None:
-            ball: np.ndarray = np.linalg.norm(offset_mm, axis=1) - self.radius_mm
-            return ball
-        at = (offset_mm / self.step_mm + self.origin).T
-        outside: np.ndarray = map_coordinates(self.depth_mm, at, order=1, mode="nearest")
-        outside += 1e-4 * np.linalg.norm(offset_mm, axis=1)  # no ties along flat sides
-        return outside
 
 
 def plant(image: Map, brain: Mask, grid: Grid, lesion: LesionSpec, seed: int) -> tuple[Map, Mask]:
@@ -142,14 +115,15 @@ def _place(
     count = round(lesion.volume_ml / grid.voxel_ml)
     if count < 1:
         raise Refused(str(lesion), f"a voxel is {grid.voxel_ml:.2g} ml", "plant a larger one")
-    solids = [_ball(lesion.volume_ml)] if lesion.shape is None else _real(lesion, rng)
-    for solid in islice(solids, TRIES):
-        offset, depth = _voxels(rng.uniform(-0.5, 0.5, 3), grid, solid)
+    shape = lesion.shape
+    solids = [ball(lesion.volume_ml)] if shape is None else _real(lesion, shape, rng)
+    for one in islice(solids, TRIES):
+        offset, depth = _voxels(rng.uniform(-0.5, 0.5, 3), grid, one)
         if len(depth) < count:
             continue
         # The border moves by a fraction of a voxel, so that sampling does not change the volume.
         level = np.partition(depth, count - 1)[count - 1]
-        centre = _room(brain, grid, solid, offset[depth <= level], rng)
+        centre = _room(brain, grid, one, offset[depth <= level], rng)
         if abs(level) <= max(grid.spacing) / 2 and centre is not None:
             index = centre + offset
             on_grid = ((index >= 0) & (index < grid.shape)).all(axis=1)
@@ -195,51 +169,17 @@ def _voxels(shift: np.ndarray, grid: Grid, solid: Solid) -> tuple[np.ndarray, np
     return offset, solid.distance((offset - shift) @ grid.affine[:3, :3].T)
 
 
-def _ball(volume_ml: float) -> Solid:
-    radius_mm = float((volume_ml * 1000 * 3 / 4 / np.pi) ** (1 / 3))
-    return Solid(radius_mm=radius_mm, reach_mm=radius_mm)
-
-
-def _real(lesion: LesionSpec, rng: np.random.Generator) -> Iterator[Solid]:
+def _real(lesion: LesionSpec, shape: Path, rng: np.random.Generator) -> Iterator[Solid]:
     """Yield shapes at the wanted volume: in random order those at most halved or doubled to it."""
-    found = [path for path in [lesion.shape] if path is not None and path.is_file()]
-    if lesion.shape is not None and lesion.shape.is_dir():
-        found = sorted([*lesion.shape.rglob("*.nii.gz"), *lesion.shape.rglob("*.nii")])
-    if not found:
-        raise Refused(str(lesion.shape), "no lesion mask is there", "name a NIfTI file or folder")
+    found = masks_at(shape)
     others = []
     for number in rng.permutation(len(found)):
-        mask, step_mm = _shape(found[number])
+        mask, step_mm = component(found[number])
         scale = float(lesion.volume_ml * 1000 / (mask.sum() * np.prod(step_mm))) ** (1 / 3)
         if 0.5 <= scale <= 2:
-            yield _solid(mask, step_mm * scale)
+            yield solid(mask, step_mm * scale)
         else:
             others.append((abs(np.log(scale)), scale, int(number)))
     for _, scale, number in sorted(others):
-        mask, step_mm = _shape(found[number])
-        yield _solid(mask, step_mm * scale)
-
-
-@lru_cache(maxsize=256)
-def _shape(path: Path) -> tuple[Mask, np.ndarray]:
-    """Return the largest component in the file, cut out, RAS+, and the voxel size (3,), mm."""
-    image = nib.as_closest_canonical(nib.load(path))
-    pieces, count = label(np.asarray(image.dataobj).squeeze() > 0, np.ones((3, 3, 3)))
-    if count == 0:
-        raise Refused(str(path), "the mask is empty", "take it out of the shapes")
-    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-    piece = pieces == largest
-    box = find_objects(pieces)[largest - 1]
-    return piece[box], np.linalg.norm(image.affine[:3, :3], axis=0)
-
-
-def _solid(mask: Mask, step_mm: np.ndarray) -> Solid:
-    # Beyond the margin the distance counts as the margin's: more than edge and shift ever need.
-    padded = np.pad(mask, [(n, n) for n in np.ceil(8 / step_mm).astype(int)])
-    inner = distance_transform_edt(padded, sampling=step_mm)
-    outer = distance_transform_edt(~padded, sampling=step_mm)
-    half = step_mm.mean() / 2  # the border runs between two centres
-    depth_mm = np.where(padded, half - inner, outer - half)
-    origin = np.array(np.unravel_index(np.argmin(depth_mm), depth_mm.shape), float)
-    reach = np.linalg.norm((np.argwhere(padded) - origin) * step_mm, axis=1).max()
-    return Solid(float(-depth_mm.min()), float(reach), depth_mm, origin, step_mm)
+        mask, step_mm = component(found[number])
+        yield solid(mask, step_mm * scale)
