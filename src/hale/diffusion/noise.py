@@ -7,6 +7,7 @@ arXiv:2312.01904 (pyramid); Kascenas, Pugeault and O'Neil 2022, PMLR 172, kascen
 
 from enum import StrEnum
 from functools import lru_cache
+from math import sqrt
 
 import torch
 import torch.nn.functional as F
@@ -74,31 +75,20 @@ def pyramid_noise(shape: tuple[int, int, int, int], draw: Generator) -> Float[Te
 
     Down to one number for the slice; level k weighs 0.8^k. The mean variance of a pixel is 1.
     """
-    b, c, *size = shape
-    total = torch.zeros(shape)
-    for k, level in enumerate(_sizes(*size)):
-        grid = torch.randn(b, c, *level, generator=draw)
-        total += FADING**k * F.interpolate(grid, size=size, mode="bilinear", align_corners=False)
-    return total / _spread(*size)
+    b, c, i, j = shape
+    total = torch.randn(shape, generator=draw)
+    variance = 1.0
+    for k in range(1, max(i, j).bit_length()):  # 48, 24, 12, 6, 3, 1
+        down, across = bilinear(max(1, i >> k), i), bilinear(max(1, j >> k), j)
+        grid = torch.randn(b, c, down.shape[1], across.shape[1], generator=draw)
+        total += FADING**k * (down @ grid @ across.T)
+        # of a pixel: the sum of its squared weights
+        variance += FADING ** (2 * k) * float(down.square().sum() * across.square().sum()) / (i * j)
+    return total / sqrt(variance)
 
 
-def _sizes(i: int, j: int) -> list[tuple[int, int]]:
-    """Return the size of each level: 96, 48, 24, 12, 6, 3, 1."""
-    halvings = max(i, j).bit_length()
-    return [(max(1, i >> k), max(1, j >> k)) for k in range(halvings)]
-
-
-@lru_cache(maxsize=8)
-def _spread(i: int, j: int) -> float:
-    """Return the standard deviation of the sum: bilinear values vary less than the grid's."""
-    variance = 0.0
-    for k, level in enumerate(_sizes(i, j)):
-        sides = [_kept(few, many) for few, many in zip(level, (i, j), strict=True)]
-        variance += FADING ** (2 * k) * sides[0] * sides[1]
-    return float(variance**0.5)
-
-
-def _kept(few: int, many: int) -> float:
-    """Return the mean variance of ``many`` linear interpolations between ``few`` N(0, 1)."""
-    rows = F.interpolate(torch.eye(few)[None], size=many, mode="linear", align_corners=False)
-    return float(rows.square().sum() / many)
+@lru_cache(maxsize=32)
+def bilinear(few: int, many: int) -> Float[Tensor, "{many} {few}"]:
+    """Return the weights of ``few`` points in each of ``many`` linear interpolations of them."""
+    points = torch.eye(few)[None]
+    return F.interpolate(points, size=many, mode="linear", align_corners=False)[0].T.contiguous()

@@ -51,7 +51,7 @@ class Plane:
     u: Int64[Tensor, "vertices"]
     v: Int64[Tensor, "vertices"]
     """Place of a vertex on the lattice, modulo 256."""
-    starts: Int64[Tensor, "pixels+1"]
+    starts: Int64[Tensor, "bounds"]
     """Where the entries of a pixel begin; x first, then y components."""
     columns: Int64[Tensor, "entries"]
     weights: Float[Tensor, "entries"]
@@ -71,7 +71,7 @@ def simplex(
     plane = plane_of(size, octaves, dtype)
     maps = F.embedding_bag(
         plane.columns,
-        _gradients(plane, permutations(seeds)).to(dtype),
+        _gradients(plane, permutations(seeds)),
         plane.starts,
         mode="sum",
         per_sample_weights=plane.weights,
@@ -88,12 +88,14 @@ def permutations(seeds: Int64[Tensor, "maps"]) -> Int64[Tensor, "256 maps"]:
     """
     factors, terms = _jumps()
     states = seeds[:, None] * factors + terms  # wraps as 64-bit integers do
-    drawn = (states + 31).remainder(torch.arange(256, 0, -1))
-    return torch.tensor([_taken(picks) for picks in drawn.tolist()]).T.contiguous()
+    picks = (states + 31).remainder(torch.arange(256, 0, -1))
+    taken = bytearray().join(_taken(own) for own in picks.tolist())
+    return torch.frombuffer(taken, dtype=torch.uint8).view(-1, 256).T.long().contiguous()
 
 
-def _taken(picks: list[int]) -> list[int]:
-    left, taken = list(range(256)), [0] * 256
+def _taken(picks: list[int]) -> bytearray:
+    """Return the permutation; one by one, since each entry depends on those before."""
+    left, taken = bytearray(range(256)), bytearray(256)
     for i, pick in zip(range(255, -1, -1), picks, strict=True):
         taken[i] = left[pick]
         left[pick] = left[i]
@@ -117,12 +119,12 @@ def _wrapped(number: int) -> int:
 
 def _gradients(
     plane: Plane, permutation: Int64[Tensor, "256 maps"]
-) -> Float64[Tensor, "2*vertices maps"]:
+) -> Float[Tensor, "components maps"]:
     """Return the gradient of each vertex in each map: all x components, then all y."""
-    inner = (permutation[plane.u] + plane.v[:, None]) & 255
-    chosen = (permutation.gather(0, inner) & 14) >> 1
-    table = torch.tensor(GRADIENTS, dtype=torch.float64)
-    return torch.cat([table[:, 0][chosen], table[:, 1][chosen]])
+    table = torch.tensor(GRADIENTS, dtype=plane.weights.dtype).T.contiguous()
+    place = (permutation[plane.u] + plane.v[:, None]) & 255
+    chosen = (permutation & 14) >> 1
+    return torch.cat([component[chosen].gather(0, place) for component in table])
 
 
 @lru_cache(maxsize=8)
@@ -131,16 +133,17 @@ def plane_of(size: tuple[int, int], octaves: tuple[Octave, ...], dtype: torch.dt
     near = [_near(size, octave) for octave in octaves]
     pixel, u, v = (torch.cat([part[k] for part in near]) for k in range(3))
     weights = torch.cat([part[3] for part in near])
-    places, vertex = torch.stack([u, v]).unique(dim=1, return_inverse=True)
-    n = places.shape[1]
+    span = int(v.max() - v.min()) + 1
+    places, vertex = ((u - u.min()) * span + v - v.min()).unique(return_inverse=True)
+    n = len(places)
     rows, columns = torch.cat([pixel, pixel]), torch.cat([vertex, vertex + n])
     # one entry where two octaves meet the same vertex
     keys, same = (rows * 2 * n + columns).unique(return_inverse=True)
     summed = torch.zeros(len(keys), dtype=torch.float64).index_add_(0, same, weights.T.flatten())
     starts = torch.searchsorted(keys, torch.arange(size[0] * size[1] + 1) * 2 * n)
     return Plane(
-        u=places[0] & 255,
-        v=places[1] & 255,
+        u=(places // span + u.min()) & 255,
+        v=(places % span + v.min()) & 255,
         starts=starts,
         columns=keys % (2 * n),
         weights=summed.to(dtype),
@@ -161,7 +164,8 @@ def _near(
     cell = [(axis + (x + y) * STRETCH).floor().long() for axis in (x, y)]
     step_u, step_v = torch.cartesian_prod(torch.arange(-1, 3), torch.arange(-1, 3)).T
     u, v = cell[0] + step_u, cell[1] + step_v  # (pixels, 16)
-    dx, dy = x - (u + (u + v) * SQUISH), y - (v + (u + v) * SQUISH)
+    squish = (u + v).double() * SQUISH
+    dx, dy = x - u - squish, y - v - squish
     kernel = 2 - dx**2 - dy**2
     pixel, which = torch.nonzero(kernel > 0, as_tuple=True)
     scale = octave.amplitude * kernel**4 / NORM
