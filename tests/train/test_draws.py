@@ -1,9 +1,7 @@
 import pytest
 import torch
 
-from hale.core.errors import Refused
 from hale.train.draws import Draw, batch_of
-from hale.train.run import refuse_unequal_shares
 
 
 def drawn(rank: int, processes: int, count: int) -> torch.Tensor:
@@ -35,9 +33,3 @@ def test_any_other_generator_draws_for_one_process():
     batch = batch_of(draw, 5)
     assert batch.draw is draw
     assert torch.arange(batch.size)[batch.mine].tolist() == [0, 1, 2, 3, 4]
-
-
-def test_shares_are_equal():
-    refuse_unequal_shares(6, 3)
-    with pytest.raises(Refused, match="a batch of 6: 4 processes cannot share it equally"):
-        refuse_unequal_shares(6, 4)

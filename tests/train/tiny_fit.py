@@ -19,6 +19,7 @@ from hale.core.method import Precision, Training
 from hale.core.scan import Contrast, Scan, Space
 from hale.recipe import build_recipe
 from hale.train.run import FabricRun, FabricStep
+from hale.train.team import joined
 
 TINY = {"width": 4, "batch": 4, "steps": 24}
 METHODS = {
@@ -70,7 +71,7 @@ def main() -> None:
         fingerprint="tiny",
         resume="latest",
         save_steps=5,
-        devices=told.devices,
+        team=joined("cpu", Precision.FULL, devices=told.devices),
     )
     run.kill_at = told.kill_at
     healthy = scans(3, 0)

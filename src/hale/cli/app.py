@@ -24,7 +24,7 @@ from hale.cli import (
     series,
     slices,
 )
-from hale.core.errors import Refused
+from hale.core.errors import Refused, RefusedElsewhere
 
 REFUSED, DEFECT, STOPPED = 2, 1, 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -102,7 +102,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = app(list(arguments), standalone_mode=False)
     except Refused as error:
-        return _told("refused", str(error), status=REFUSED)
+        is_said = isinstance(error, RefusedElsewhere)
+        return REFUSED if is_said else _told("refused", str(error), status=REFUSED)
     except UsageError as error:
         return _told("refused", _usage(error), status=REFUSED)
     except OSError as error:

@@ -14,3 +14,7 @@ class Refused(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}; {self.remedy}"
+
+
+class RefusedElsewhere(Refused):
+    """What another process that shares the work was refused: that one says it, this one ends."""

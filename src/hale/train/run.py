@@ -1,7 +1,5 @@
 """The run: the training loop as a generator, on Lightning Fabric. The method drives it."""
 
-import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
@@ -12,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -20,17 +17,16 @@ from hale.core.errors import Refused
 from hale.core.method import Device, Precision
 from hale.nets.blocks import to_channels_last
 from hale.train.checkpoint import Checkpoints, Resume
-from hale.train.device import repeatable, resolve_device, resolve_precision
+from hale.train.device import repeatable
 from hale.train.draws import Draw
+from hale.train.log import every, forget, record
 from hale.train.progress import reporting
-
-LOG_LINES = 1000
-"""About how many losses a run records."""
+from hale.train.team import Team, joined
 
 
 @dataclass(eq=False)
 class FabricRun:
-    """A run on one process, or on as many as ``devices`` x ``nodes``. It serves one fit.
+    """A run on one process, or on all of a team. It serves one fit.
 
     Raises:
         Refused: The device is not there, or the budget is none.
@@ -39,9 +35,12 @@ class FabricRun:
     _: KW_ONLY
     seed: int = 0
     device: str = Device.AUTO
-    """As asked for; then what torch calls it."""
+    """As asked for; then what torch calls it. That of the team, if there is one."""
     precision: Precision = Precision.AUTO
-    """As asked for; then what it has been resolved to."""
+    """As asked for; then what it has been resolved to. Likewise."""
+    team: Team | None = None
+    """The processes that share the run; None: those that were started, if this is one of several.
+    """
     folder: Path | None = None
     """Where checkpoints and ``log.jsonl`` go; None: nowhere."""
     budget_minutes: float | None = None
@@ -57,8 +56,6 @@ class FabricRun:
     """Steps between checkpoints; if given, time is not looked at."""
     clip_norm: float = 1.0
     """Largest norm of the gradient, where a step names none; 0: not limited."""
-    devices: int = 1
-    nodes: int = 1
     clock: Callable[[], float] = time.monotonic
     """Seconds since whenever."""
     steps_done: int = field(default=0, init=False)
@@ -67,22 +64,13 @@ class FabricRun:
     """Whether all steps were done; False if the budget cut the run."""
 
     def __post_init__(self) -> None:
-        """Resolve device and precision, and join the other processes."""
+        """Join the other processes."""
         if self.budget_minutes is not None and not self.budget_minutes > 0:
             given = f"a budget of {self.budget_minutes:g} minutes"
             raise Refused(given, "leaves no time to learn", "give more than 0, or none")
-        accelerator = resolve_device(self.device)
-        self.precision = resolve_precision(self.precision, accelerator)
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        self._fabric = Fabric(
-            accelerator=accelerator.value,
-            devices=self.devices,
-            num_nodes=self.nodes,
-            precision="bf16-mixed" if self.precision is Precision.BF16 else "32-true",
-        )
-        if self.devices * self.nodes > 1:
-            self._fabric.launch()
-        self.device = str(self._fabric.device)
+        self.team = self._team = self.team or joined(self.device, self.precision)
+        self._fabric = self._team.fabric
+        self.device, self.precision = self._team.device, self._team.precision
         self._nets: dict[Any, Any] = {}
         self._number = 0
         self._seconds = 0.0
@@ -98,24 +86,23 @@ class FabricRun:
         """Yield the steps still to do; ``state`` (things with a ``state_dict``) is checkpointed."""
         self._restore(state)
         spent, began = self._seconds, self.clock()
-        saved_at, saved_number = began, self.steps_done
-        rank = self._fabric.global_rank
+        saved_at, saved_number = spent, self.steps_done
         start = self._progress(self.steps_done, total)
-        quiet = rank > 0
+        quiet = not self._team.is_first
         with repeatable(self.precision), reporting(total, start=start, quiet=quiet) as report:
             for number in range(self.steps_done, total):
                 progress = self._progress(number, total)
                 if progress >= 1:  # out of time
                     break
                 self._number = number
-                torch.manual_seed(mixed(self.seed, number, rank, 0))  # dropout and the like
+                torch.manual_seed(mixed(self.seed, number, self.rank, 0))  # dropout and the like
                 yield FabricStep(self, number, progress, is_logged=number % every(total) == 0)
                 self.steps_done = number + 1
                 self._seconds = self._agreed(spent + self.clock() - began)
                 report(self.steps_done, self._progress(self.steps_done, total))
-                if self._is_due(self.clock() - saved_at):
+                if self._is_due(self._seconds - saved_at):
                     self._save(state)
-                    saved_at, saved_number = self.clock(), self.steps_done
+                    saved_at, saved_number = self._seconds, self.steps_done
         self.finished = self.steps_done >= total
         if saved_number < self.steps_done:
             self._save(state)
@@ -141,27 +128,37 @@ class FabricRun:
         )
         if norm is not None and not torch.isfinite(norm):
             why = f"the gradient is not finite (loss {float(loss.detach()):.3g})"
-            raise Refused(f"step {self._number}", why, "lower method.lr, or fit in precision 32")
+            remedy = "lower method.lr, or fit in precision 32"
+            raise self._team.common(Refused(f"step {self._number}", why, remedy))
         optimiser.step()
 
     def log(self, **figures: float) -> None:
         """Record figures of the current step in ``log.jsonl``."""
-        if self.folder is None or self._fabric.global_rank > 0:
+        if self.folder is None or not self._team.is_first:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        line = {"step": self._number, "seconds": round(self._seconds, 1), **figures}
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        when = {"step": self._number, "seconds": round(self._seconds, 1)}
+        record(self.folder / "log.jsonl", {**when, **figures})
 
     @property
     def rank(self) -> int:
         """Return which of the processes this is, from 0."""
-        return self._fabric.global_rank
+        return self._team.rank
 
     @property
     def processes(self) -> int:
         """Return how many processes share each step."""
-        return self._fabric.world_size
+        return self._team.size
+
+    def refuse_unequal_shares(self, size: int) -> None:
+        """Refuse a batch whose mean gradient would not be the mean of its shares' gradients.
+
+        Raises:
+            Refused: The number of processes does not divide ``size``.
+        """
+        if size % self.processes:
+            why = f"{self.processes} processes cannot share it equally"
+            remedy = f"set method.batch to a multiple of {self.processes}, or start other processes"
+            raise self._team.common(Refused(f"a batch of {size}", why, remedy))
 
     def _only(self) -> Any:
         if len(self._nets) != 1:
@@ -175,10 +172,10 @@ class FabricRun:
         return max(number / total, self._seconds / (60 * self.budget_minutes))
 
     def _agreed(self, seconds: float) -> float:
-        """Return the first process's time, so that all stop at the same step."""
-        if self.budget_minutes is None or self.processes == 1:
-            return seconds
-        return float(self._fabric.broadcast(seconds))
+        """Return the first process's time, so that all save, and stop, after the same step."""
+        saves_by_time = self.folder is not None and self.save_steps is None
+        has_clock = self.budget_minutes is not None or saves_by_time
+        return self._team.told(seconds) if has_clock else seconds
 
     def _is_due(self, seconds: float) -> bool:
         if self.save_steps is not None:
@@ -189,20 +186,30 @@ class FabricRun:
         return Checkpoints(folder=folder, fingerprint=self.fingerprint, keep=self.keep)
 
     def _save(self, state: dict[str, Any]) -> None:
-        if self.folder is None or self.rank > 0:
+        if self.folder is None:
             return
-        dicts = {name: thing.state_dict() for name, thing in state.items()}
-        counters = {"steps_done": self.steps_done, "seconds": self._seconds}
-        self._checkpoints(self.folder).save(self.steps_done, {"state": dicts, "run": counters})
+        checkpoints = self._checkpoints(self.folder)
+
+        def saved() -> None:
+            dicts = {name: thing.state_dict() for name, thing in state.items()}
+            counters = {"steps_done": self.steps_done, "seconds": self._seconds}
+            checkpoints.save(self.steps_done, {"state": dicts, "run": counters})
+
+        self._team.alone(saved)
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Go on from the wanted checkpoint, if there is one."""
         if self.folder is None:
             return
-        saved = self._checkpoints(self.folder).load(self.resume)
+        checkpoints = self._checkpoints(self.folder)
+        saved = self._team.in_turn(lambda: checkpoints.load(self.resume))
         self.steps_done = saved["run"]["steps_done"] if saved else 0
-        if self.rank == 0:
-            forget_log(self.folder / "log.jsonl", self.steps_done)
+        if len(found := set(self._team.all_say(self.steps_done))) > 1:
+            why = f"the processes find different checkpoints there (steps {sorted(found)})"
+            remedy = "give a folder that all machines share"
+            raise self._team.common(Refused(str(self.folder), why, remedy))
+        if self._team.is_first:
+            forget(self.folder / "log.jsonl", self.steps_done)
         if saved:
             self._seconds = saved["run"]["seconds"]
             for name, thing in state.items():
@@ -236,7 +243,7 @@ class FabricStep:
         Raises:
             Refused: The processes cannot share so many equally.
         """
-        refuse_unequal_shares(size, self.run.processes)
+        self.run.refuse_unequal_shares(size)
         generator = self._indices if of is None else self._indices_of(of)
         indices = torch.randint(count, (size,), generator=generator)
         return indices[self.run.rank :: self.run.processes]
@@ -262,34 +269,9 @@ class FabricStep:
         return torch.Generator().manual_seed(mixed(self.run.seed, number, 0, 2))
 
 
-def refuse_unequal_shares(size: int, processes: int) -> None:
-    """Refuse a batch whose mean gradient would not be the mean of its shares' gradients.
-
-    Raises:
-        Refused: ``processes`` does not divide ``size``.
-    """
-    if size % processes:
-        why = f"{processes} processes cannot share it equally"
-        remedy = f"set method.batch to a multiple of {processes}, or start other processes"
-        raise Refused(f"a batch of {size}", why, remedy)
-
-
 def mixed(*numbers: int) -> int:
     """Return one seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def every(total: int) -> int:
-    """Return after how many steps a loss is recorded."""
-    return max(1, total // LOG_LINES)
-
-
-def forget_log(log: Path, step: int) -> None:
-    """Drop the lines of ``step`` and later, which are to be done again."""
-    if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step]
-        log.write_text("".join(kept), encoding="utf-8")
 
 
 def lay_out_like_parameters(optimiser: Optimizer) -> None:
