@@ -131,15 +131,15 @@ def _gradients(
 def plane_of(size: tuple[int, int], octaves: tuple[Octave, ...], dtype: torch.dtype) -> Plane:
     """Return what maps of a size share, computed once."""
     near = [_near(size, octave) for octave in octaves]
-    pixel, u, v = (torch.cat([part[k] for part in near]) for k in range(3))
-    weights = torch.cat([part[3] for part in near])
+    pixel, u, v = torch.cat([pairs for pairs, _ in near], 1)
+    weights = torch.cat([offsets for _, offsets in near], 1)
     span = int(v.max() - v.min()) + 1
     places, vertex = ((u - u.min()) * span + v - v.min()).unique(return_inverse=True)
     n = len(places)
     rows, columns = torch.cat([pixel, pixel]), torch.cat([vertex, vertex + n])
     # one entry where two octaves meet the same vertex
     keys, same = (rows * 2 * n + columns).unique(return_inverse=True)
-    summed = torch.zeros(len(keys), dtype=torch.float64).index_add_(0, same, weights.T.flatten())
+    summed = torch.zeros(len(keys), dtype=torch.float64).index_add_(0, same, weights.flatten())
     starts = torch.searchsorted(keys, torch.arange(size[0] * size[1] + 1) * 2 * n)
     return Plane(
         u=(places // span + u.min()) & 255,
@@ -152,22 +152,20 @@ def plane_of(size: tuple[int, int], octaves: tuple[Octave, ...], dtype: torch.dt
 
 def _near(
     size: tuple[int, int], octave: Octave
-) -> tuple[
-    Int64[Tensor, "pairs"],
-    Int64[Tensor, "pairs"],
-    Int64[Tensor, "pairs"],
-    Float64[Tensor, "pairs 2"],
-]:
-    """Return all pairs of a pixel and a vertex near it: pixel, vertex (u, v), weighted offset."""
+) -> tuple[Int64[Tensor, "3 pairs"], Float64[Tensor, "2 pairs"]]:
+    """Return each pair of a pixel and a vertex near it, as (pixel, u, v), and what (dx, dy) weigh.
+
+    The lattice is square, with a vertex at every (u, v), where the plane is stretched.
+    """
     i, j = torch.meshgrid(*map(torch.arange, size), indexing="ij")
     y, x = (axis.flatten().double()[:, None] / octave.period for axis in (i, j))
-    cell = [(axis + (x + y) * STRETCH).floor().long() for axis in (x, y)]
+    cell_u, cell_v = ((axis + (x + y) * STRETCH).floor().long() for axis in (x, y))
     step_u, step_v = torch.cartesian_prod(torch.arange(-1, 3), torch.arange(-1, 3)).T
-    u, v = cell[0] + step_u, cell[1] + step_v  # (pixels, 16)
+    u, v = cell_u + step_u, cell_v + step_v  # (pixels, 16): none farther can be near
     squish = (u + v).double() * SQUISH
     dx, dy = x - u - squish, y - v - squish
     kernel = 2 - dx**2 - dy**2
-    pixel, which = torch.nonzero(kernel > 0, as_tuple=True)
-    scale = octave.amplitude * kernel**4 / NORM
-    weighted = torch.stack([scale * dx, scale * dy], -1)
-    return pixel, u[pixel, which], v[pixel, which], weighted[pixel, which]
+    near = kernel > 0
+    scale = octave.amplitude / NORM * kernel[near] ** 4
+    pairs = torch.stack([near.nonzero()[:, 0], u[near], v[near]])
+    return pairs, torch.stack([scale * dx[near], scale * dy[near]])
