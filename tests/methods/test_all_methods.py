@@ -14,17 +14,20 @@ from sklearn.metrics import average_precision_score
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.method import (
+    BuildsOn,
     Detector,
     Method,
     Placed,
     Precision,
     Reconstructs,
+    State,
     Supervision,
     Training,
 )
 from hale.core.scan import Case, Contrast, Scan, Space
 from hale.methods import METHODS, describe
-from hale.recipe import build_recipe
+from hale.pipeline.base import restored
+from hale.recipe import Recipe, build_recipe
 from hale.train.per_scan import restoration
 from hale.train.run import FabricRun
 
@@ -99,6 +102,8 @@ TINY: dict[str, dict[str, Any]] = {
         "batch": 8,
         "steps": 60,
     },
+    "sadm": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 30},
+    "sadm_cases": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 30},
     "skipae": {"width": 4, "lr": 1e-2, "batch": 8, "steps": 60},
     "strega": {
         "size": 16,
@@ -124,9 +129,31 @@ class Fitted:
     method: Method
     detector: Detector
 
+    def restore(self, state: State, space: Space) -> Detector:
+        """Rebuild the detector as a model folder does."""
+        base = {"recipe": recipe_of(BASE_METHOD, steps=20).resolved()}
+        return restored(recipe_of(self.name), state, space, base)
+
+
+BASE_METHOD = "ddpm"
+"""What methods that build on another model are given."""
+BASES: dict[int, Detector] = {}
+"""Fitted once for each number of contrasts."""
+
+
+def recipe_of(name: str, **changes: Any) -> Recipe:
+    return build_recipe({"method": {"name": name, **TINY.get(name, {}), **changes}})
+
 
 def build(name: str, **changes: Any) -> Method:
-    return build_recipe({"method": {"name": name, **TINY.get(name, {}), **changes}}).method
+    return recipe_of(name, **changes).method
+
+
+def base_for(method: Method, healthy: Sequence[Scan]) -> Detector | None:
+    contrasts = len(healthy[0].image)
+    if isinstance(method, BuildsOn) and contrasts not in BASES:
+        BASES[contrasts] = fit(build(BASE_METHOD, steps=20), healthy, (), ())
+    return BASES[contrasts] if isinstance(method, BuildsOn) else None
 
 
 def fit(method: Method, healthy: Sequence[Scan], held_out: Sequence[Scan], labelled) -> Detector:
@@ -138,6 +165,7 @@ def fit(method: Method, healthy: Sequence[Scan], held_out: Sequence[Scan], label
         healthy=healthy if seen else (),
         held_out=held_out if seen else (),
         cases=labelled if grants is Supervision.LESION_MASKS else (),
+        base=base_for(method, healthy),
     )
     return method.fit(training, FabricRun(device="cpu", precision=Precision.FULL))
 
@@ -240,7 +268,7 @@ def test_fits_the_same_twice(fitted: Fitted, ill: Case, healthy, held_out, label
 
 def test_survives_its_state(fitted: Fitted, ill: Case):
     data = save({name: np.asarray(array) for name, array in fitted.detector.state().items()})
-    again = fitted.method.restore(load(data), ill.scan.space)
+    again = fitted.restore(load(data), ill.scan.space)
     same_maps(again, fitted.detector, ill.scan)
 
 
@@ -254,14 +282,14 @@ def test_state_is_plain_arrays(fitted: Fitted):
 def test_a_state_that_is_not_its_own_is_refused(fitted: Fitted, ill: Case):
     state = dict(fitted.detector.state())
     with pytest.raises(Refused, match="stranger"):
-        fitted.method.restore({**state, "stranger": np.zeros(1, np.float32)}, ill.scan.space)
+        fitted.restore({**state, "stranger": np.zeros(1, np.float32)}, ill.scan.space)
     for name in list(state)[:1]:
         without = {key: array for key, array in state.items() if key != name}
         with pytest.raises(Refused, match="is missing"):
-            fitted.method.restore(without, ill.scan.space)
+            fitted.restore(without, ill.scan.space)
         misshapen = {**state, name: np.zeros((3, 1, 4, 1, 5), np.float32)}
         with pytest.raises(Refused, match=r"is \(3, 1, 4, 1, 5\)"):
-            fitted.method.restore(misshapen, ill.scan.space)
+            fitted.restore(misshapen, ill.scan.space)
 
 
 @pytest.mark.parametrize("name", THERE)
@@ -292,7 +320,7 @@ def test_runs_where_it_was_fitted_and_is_restored_in_full_precision(fitted: Fitt
         assert "precision" not in {field.name for field in fields(fitted.detector)}
         return
     assert (fitted.detector.device, fitted.detector.precision) == ("cpu", Precision.FULL)
-    again = fitted.method.restore(fitted.detector.state(), ill.scan.space)
+    again = fitted.restore(fitted.detector.state(), ill.scan.space)
     assert isinstance(again, Placed)
     assert (again.device, again.precision) == ("cpu", Precision.FULL)
 
