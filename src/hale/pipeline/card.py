@@ -5,7 +5,8 @@ from typing import Any
 
 from hale.calibration import Calibration, settings_of
 from hale.core.scan import Space
-from hale.recipe import Recipe
+from hale.methods import described
+from hale.recipe import Recipe, StageRecipe
 
 CARD = """\
 # {name}
@@ -40,6 +41,22 @@ healthy scans that the model saw, at the contrasts it takes; it does not say wha
 - Left and right are taken from the file's header.
 """
 
+PRETRAINED = """\
+# {name}
+
+{doc}
+
+- Pretraining: `{method}`. It finds nothing by itself: a recipe names this folder (`pretrained`).
+- Reference: {reference}
+- Takes: {slots}.
+- Arithmetic: {precision} on {device}.
+
+## Training data
+
+{fit}
+Terms: {terms}.
+"""
+
 
 def card(
     recipe: Recipe,
@@ -68,10 +85,30 @@ def card(
     )
 
 
+def pretrained_card(recipe: StageRecipe, provenance: Mapping[str, Any], *, name: str) -> str:
+    """Return the card of a pretrained encoder, Markdown."""
+    about = described(recipe.method_name, type(recipe.method))
+    return PRETRAINED.format(
+        name=name,
+        doc=about["summary"],
+        method=recipe.method_name,
+        reference=about["reference"],
+        slots=" + ".join("/".join(slot) for slot in recipe.prep.slots),
+        precision=provenance["precision"],
+        device=provenance["device"],
+        fit=_fit(provenance),
+        terms=provenance["fit"]["terms"],
+    )
+
+
 def _fit(provenance: Mapping[str, Any]) -> str:
     fit = provenance.get("fit", {})
     scans = len(fit.get("scans", ()))
     lines = [f"{scans} healthy scans of `{fit.get('data', 'unknown')}`."]
+    if before := provenance.get("pretrained"):
+        name, taught = before["recipe"]["method"]["name"], before["fit"]
+        many = len(taught.get("scans", ()))
+        lines.append(f"Its encoder was pretrained (`{name}`) on {many} of `{taught['data']}`.")
     if "steps_done" in fit:
         whole = "all of them" if fit.get("finished") else "cut by the time budget"
         lines.append(f"{fit['steps_done']} optimiser steps, {whole}.")

@@ -13,9 +13,10 @@ from hale.pipeline.base import refuse_other_space
 from hale.pipeline.cases import NOBODY, Patients, read_cases
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, load_model
+from hale.pipeline.pretrained import Pretrained, load_pretrained
 from hale.pipeline.seen import refuse_base_overlap, refuse_overlap
 from hale.prep.chain import Prepared
-from hale.recipe import Recipe
+from hale.recipe import Recipe, StageRecipe
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,22 +26,29 @@ class Beside:
     patients: Patients = NOBODY
     base: Model | None = None
     """On the CPU; the run decides where it works."""
+    pretrained: Pretrained | None = None
+
+    @property
+    def below(self) -> dict[str, Model | Pretrained]:
+        """Return what was learnt before, by the key of the recipe that names it."""
+        parts = {"base": self.base, "pretrained": self.pretrained}
+        return {key: part for key, part in parts.items() if part is not None}
 
     def record(self, recipe: Recipe) -> dict[str, Any]:
-        """Return what is to be known of the base, whose folder nobody needs any more."""
-        if self.base is None:
-            return {}
-        told = {
-            "source": recipe.base,
-            "sha256": self.base.sha256,
-            "recipe": self.base.recipe.resolved(),
-            "fit": self.base.provenance.get("fit", {}),
+        """Return what is to be known of what the model builds on; nobody needs the folders now."""
+        return {
+            key: {
+                "source": getattr(recipe, key),
+                "sha256": part.sha256,
+                "recipe": part.recipe.resolved(),
+                "fit": part.provenance.get("fit", {}),
+            }
+            for key, part in self.below.items()
         }
-        return {"base": told}
 
 
 def asked_beside(recipe: Recipe, cases: Path | None, options: Options) -> Beside:
-    """Return the cases and the base that a recipe's method is granted.
+    """Return the cases, the base and the pretrained encoder that a recipe's method is granted.
 
     Args:
         recipe: Of the method.
@@ -48,31 +56,40 @@ def asked_beside(recipe: Recipe, cases: Path | None, options: Options) -> Beside
         options: How folders are read.
 
     Raises:
-        Refused: One that the method does not take, or lacks; no model at the base's place.
+        Refused: One that the method does not take, or lacks; no model at the base's place, or no
+            encoder at its own.
     """
     if isinstance(recipe.method, BuildsOn) and not recipe.base:
         why = "builds on a fitted model, and the recipe names none"
         raise Refused(f"method {recipe.method_name}", why, "give --set base=FOLDER")
     patients = read_cases(cases, recipe, options)
-    return Beside(patients=patients, base=load_model(Path(recipe.base)) if recipe.base else None)
+    return Beside(
+        patients=patients,
+        base=load_model(Path(recipe.base)) if recipe.base else None,
+        pretrained=load_pretrained(Path(recipe.pretrained)) if recipe.pretrained else None,
+    )
 
 
 def refuse_unfit_beside(
     beside: Beside, recipe: Recipe, space: Space, cohort: Sequence[Entry]
 ) -> None:
-    """Refuse a base that sees scans otherwise, and whoever is learnt from and is to be apart.
+    """Refuse to build on what sees scans otherwise, or has learnt from whoever is to be apart.
 
     Raises:
         Refused: Names the first of them.
     """
     refuse_overlap(beside.patients.entries, cohort)
-    if beside.base is not None:
-        refuse_other_space(recipe, space, beside.base.recipe, beside.base.space)
-        refuse_base_overlap(beside.base.provenance, recipe.base, cohort)
+    for key, part in beside.below.items():
+        what = f"{key} {getattr(recipe, key)}"
+        refuse_other_space(what, recipe.prep, space, part.recipe.prep, part.space)
+        refuse_base_overlap(part.provenance, what, cohort)
 
 
 def granted(
-    recipe: Recipe, prepared: Sequence[Prepared], entries: Sequence[Entry], space: Space
+    recipe: Recipe | StageRecipe,
+    prepared: Sequence[Prepared],
+    entries: Sequence[Entry],
+    space: Space,
 ) -> Training:
     """Return what the method may see of healthy scans.
 
@@ -104,7 +121,9 @@ def with_cases(
     )
 
 
-def _held_out(recipe: Recipe, person: Mapping[str, str], ids: Sequence[str]) -> set[str]:
+def _held_out(
+    recipe: Recipe | StageRecipe, person: Mapping[str, str], ids: Sequence[str]
+) -> set[str]:
     """Return the ids of the people to hold out: their share, never all of them."""
     people = list(dict.fromkeys(person[name] for name in ids))
     count = min(round(recipe.cohort.held_out * len(people)), len(people) - 1)

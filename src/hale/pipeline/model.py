@@ -68,11 +68,7 @@ def save_model(model: Model, folder: Path) -> Model:
     files = ModelFiles(
         recipe=tomli_w.dumps(model.recipe.resolved()),
         state={name: np.asarray(array) for name, array in model.detector.state().items()},
-        space={
-            "slots": [[str(contrast) for contrast in slot] for slot in model.space.slots],
-            "shape": list(model.space.grid.shape),
-            "affine": model.space.grid.affine.tolist(),
-        },
+        space=space_table(model.space),
         provenance=provenance,
         card=card(model.recipe, model.space, calibration, provenance, name=folder.name),
         calibration=None if calibration is None else calibration.arrays() | _residual_arrays(model),
@@ -98,12 +94,7 @@ def load_model(
     recipe = build_recipe(tomllib.loads(files.recipe), where=str(folder / "recipe.toml"))
     _refuse_other_template(recipe, files.provenance)
     try:
-        space = Space(
-            slots=tuple(tuple(Contrast(c) for c in slot) for slot in files.space["slots"]),
-            grid=Grid(
-                shape=tuple(files.space["shape"]), affine=np.array(files.space["affine"], float)
-            ),
-        )
+        space = space_of_table(files.space)
         detector = restored(recipe, files.state, space, files.provenance.get("base", {}))
         calibration = (
             None
@@ -129,6 +120,23 @@ def load_model(
         residual=residual,
         sha256=sha256,
         name=folder.name,
+    )
+
+
+def space_table(space: Space) -> dict[str, Any]:
+    """Return a space as plain JSON."""
+    return {
+        "slots": [[str(contrast) for contrast in slot] for slot in space.slots],
+        "shape": list(space.grid.shape),
+        "affine": space.grid.affine.tolist(),
+    }
+
+
+def space_of_table(table: Mapping[str, Any]) -> Space:
+    """Undo `space_table`; a `KeyError`, `ValueError` or `TypeError` if it is of none."""
+    return Space(
+        slots=tuple(tuple(Contrast(c) for c in slot) for slot in table["slots"]),
+        grid=Grid(shape=tuple(table["shape"]), affine=np.array(table["affine"], float)),
     )
 
 

@@ -13,12 +13,31 @@ APART = (Split.STANDARDISE, Split.CALIBRATE, Split.TEST)
 SEEN_CASE = "the model has learnt from this scan and its lesion mask"
 
 
+BELOW = ("base", "pretrained")
+"""What a model's provenance calls those that it builds on; each has a provenance of its own."""
+
+
 def files_seen(provenance: Mapping[str, Any]) -> set[str]:
-    """Return the hashes of all files that a model, and the one it builds on, has learnt from."""
+    """Return the hashes of all files that a model, and those it builds on, have learnt from."""
     fit = provenance.get("fit", {})
-    cases, base = fit.get("cases", {}), provenance.get("base", {})
-    own = {*_hashes(fit), *_hashes(cases)}
-    return own | files_seen(base) if base else own
+    below = [provenance[name] for name in BELOW if name in provenance]
+    own = {*_hashes(fit), *_hashes(fit.get("cases", {}))}
+    return own.union(*map(files_seen, below))
+
+
+def people_seen(provenance: Mapping[str, Any], cohort: Sequence[Entry]) -> set[str]:
+    """Return the people of a cohort that a model, and those it builds on, have learnt from.
+
+    Names tell nothing of people of another cohort, which half of all data sets call sub-01: it is
+    the same one if it shares a file with what was learnt from.
+    """
+    below = [provenance[name] for name in BELOW if name in provenance]
+    known: set[str] = set().union(*(people_seen(each, cohort) for each in below))
+    fit = provenance.get("fit", {})
+    files = _hashes(fit)
+    if any(files.intersection(entry.sha256) for entry in cohort):
+        known |= {bare(person) for person in fit.get("people", ())}
+    return known
 
 
 def was_case(provenance: Mapping[str, Any], sha256: Iterable[str]) -> bool:
@@ -65,22 +84,22 @@ def refuse_overlap(cases: Sequence[Entry], cohort: Sequence[Entry]) -> None:
                 raise Refused(f"case {case.id}", why, "keep one of them")
 
 
-def refuse_base_overlap(base: Mapping[str, Any], name: str, cohort: Sequence[Entry]) -> None:
-    """Refuse a base that was fitted on scans which are to set or test thresholds.
+def refuse_base_overlap(base: Mapping[str, Any], what: str, cohort: Sequence[Entry]) -> None:
+    """Refuse to build on what has learnt from people who are to set or test thresholds.
 
     Args:
         base: Its provenance.
-        name: What it is called.
+        what: What to call it.
         cohort: The healthy scans, each with its split.
 
     Raises:
         Refused: Names the first of them.
     """
-    seen = files_seen(base)
+    seen, people = files_seen(base), people_seen(base, cohort)
     for entry in of_split(cohort, *APART):
-        if seen.intersection(entry.sha256):
-            why = f"was fitted on {entry.id}, which is {entry.split} here"
-            raise Refused(f"base {name}", why, "give both fits the same splits")
+        if bare(entry.person) in people or seen.intersection(entry.sha256):
+            why = f"has learnt from {entry.id}, which is {entry.split} here"
+            raise Refused(what, why, "give both fits the same splits")
 
 
 def bare(person: str) -> str:
