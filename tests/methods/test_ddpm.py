@@ -9,6 +9,7 @@ from torch import nn
 
 from hale.core.errors import Refused
 from hale.core.method import Training
+from hale.diffusion.process import Target
 from hale.methods.ddpm import DDPM
 from hale.recipe import build_recipe, bundled, read_recipe
 from hale.train.denoising import Maps, posed
@@ -121,7 +122,7 @@ def test_a_level_that_does_not_exist_is_refused(detector, healthy):
         build_recipe({"method": {"name": "ddpm", "levels": [1000]}})
 
 
-@pytest.mark.parametrize("target", ["x0", "eps", "v"])
+@pytest.mark.parametrize("target", list(Target))
 def test_every_target_leads_to_the_slice(healthy, target):
     """Section 7, defect 2: predicting noise divides by sqrt(abar) on the way back."""
     method = replace(TINY, target=target)

@@ -22,6 +22,7 @@ from hale.nets.state import load
 from hale.train.boxes import Box, cells, grid, random_boxes
 from hale.train.denoiser import Denoiser, Noised, signed
 from hale.train.denoising import DenoisingLessons, posed
+from hale.train.draws import batch_of
 from hale.train.slices import Slices
 
 
@@ -96,12 +97,14 @@ class PDDPM(DenoisingLessons):
 
     def _drawn(self, x: Float[Tensor, "b c i j"], draw: Generator) -> Bool[Tensor, "b 1 i j"]:
         """Return, for each slice, where its patch is."""
-        plane = (x.shape[2], x.shape[3])
+        plane, batch = (x.shape[2], x.shape[3]), batch_of(draw, len(x))
         if self.boxes is Draw.ANYWHERE:
-            boxes = random_boxes(plane, self.patch, len(x), draw)
+            boxes = random_boxes(plane, self.patch, batch.size, batch.draw)
         else:
             there = self.grid(plane)
-            boxes = [there[n] for n in torch.randint(len(there), (len(x),), generator=draw)]
+            chosen = torch.randint(len(there), (batch.size,), generator=batch.draw)
+            boxes = [there[n] for n in chosen]
+        boxes = boxes[batch.mine]
         return torch.stack([box.mask(plane) for box in boxes])[:, None].to(x.device)
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import torch
 from jaxtyping import Bool
@@ -67,6 +67,6 @@ def _origins(side: int, patch: int, stride: int) -> list[int]:
 
 def _halfway(spans: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
     """Return, by where a span begins, its part up to the middle of what it shares with others."""
-    edges = [(a[1] + b[0]) // 2 for a, b in zip(spans, spans[1:], strict=False)]
+    edges = [(a[1] + b[0]) // 2 for a, b in pairwise(spans)]
     starts, ends = [spans[0][0], *edges], [*edges, spans[-1][1]]
     return {span[0]: (a, b) for span, a, b in zip(spans, starts, ends, strict=True)}

@@ -1,6 +1,6 @@
 """What diffusion methods share while they learn: their settings, and the parts of a loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -16,6 +16,7 @@ from hale.diffusion.process import Target, target_of
 from hale.diffusion.schedules import Schedule
 from hale.nets.unet import Embedding, UNet
 from hale.train.denoiser import Denoiser, Diffusion, Noised, Restoring, refuse_levels, signed
+from hale.train.draws import Batch, batch_of
 from hale.train.intensities import varied
 from hale.train.learn import Lessons
 from hale.train.slices import Slices
@@ -97,10 +98,10 @@ class DenoisingLessons(Lessons):
 
     def detector(self, net: nn.Module, restoring: Restoring, run: Run | None = None) -> Denoiser:
         """Return the detector of a network, where the run was; without one, on the CPU."""
-        bare = {"net": net, "restoring": restoring, "diffusion": self.diffusion, "at": self.levels}
+        bare = Denoiser(net=net, restoring=restoring, diffusion=self.diffusion, at=self.levels)
         if run is None:
-            return Denoiser(**bare)
-        return Denoiser(**bare, device=run.device, precision=run.precision, seed=run.seed)
+            return bare
+        return replace(bare, device=run.device, precision=run.precision, seed=run.seed)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,10 +121,19 @@ def posed(slices: Slices, lessons: DenoisingLessons, draw: Generator, *, trainin
     process, x = lessons.diffusion, slices.x
     if training and lessons.augment:
         x = varied(x, draw).to(x.device, memory_format=torch.channels_last)
-    b, c, i, j = x.shape
-    t = torch.randint(process.count, (b,), generator=draw).to(x.device)
-    count = b if lessons.noise_maps is Maps.SLICE else 1
-    noise = process.maps((count, c, i, j), draw).to(x.device).expand_as(x)
+    batch = batch_of(draw, len(x))
+    t = torch.randint(process.count, (batch.size,), generator=batch.draw)[batch.mine].to(x.device)
+    noise = _noise(lessons, x, batch).to(x.device, memory_format=torch.channels_last)
     x_t = process.noised(signed(x), noise, t)
     target = target_of(process.target, signed(x), noise, t, process.levels)
     return Posed(x=x, noise=noise, noised=Noised(x_t=x_t, t=t), target=target)
+
+
+def _noise(
+    lessons: DenoisingLessons, x: Float[Tensor, "b c i j"], batch: Batch
+) -> Float[Tensor, "b c i j"]:
+    """Return the noise of this process's slices."""
+    _, c, i, j = x.shape
+    if lessons.noise_maps is Maps.BATCH:
+        return lessons.diffusion.maps((1, c, i, j), batch.draw).expand_as(x)
+    return lessons.diffusion.maps((batch.size, c, i, j), batch.draw)[batch.mine]

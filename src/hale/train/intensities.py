@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from hale.train.draws import batch_of
+
 GAMMA, LOG_GAMMA = 0.5, 0.3
 """Share of slices, and how far the exponent's logarithm goes either way."""
 BIAS, COEFFICIENT, ORDER = 0.25, 0.5, 3
@@ -31,20 +33,24 @@ def varied(x: Float[Tensor, "b c i j"], draw: Generator) -> Float[Tensor, "b c i
 
     Args:
         x: 0 is background.
-        draw: On the CPU; the same numbers are drawn for every slice, whatever becomes of it.
+        draw: On the CPU; as many numbers are drawn for every slice, whatever becomes of it.
     """
-    return torch.stack([_varied(one, draw) for one in x.cpu()])
+    batch = batch_of(draw, len(x))
+    chance, u, coefficients = (
+        torch.rand(batch.size, *shape, generator=batch.draw)[batch.mine]
+        for shape in ((4,), (6,), (ORDER + 1, ORDER + 1))
+    )
+    fields = COEFFICIENT * (2 * coefficients - 1)
+    drawn = zip(x.cpu(), chance.tolist(), u.tolist(), fields, strict=True)
+    return torch.stack([_varied(*one) for one in drawn])
 
 
-def _varied(x: Slice, draw: Generator) -> Slice:
-    chance = torch.rand(4, generator=draw).tolist()
-    u = torch.rand(8, generator=draw).tolist()
-    coefficients = torch.rand(ORDER + 1, ORDER + 1, generator=draw)
+def _varied(x: Slice, chance: list[float], u: list[float], field: Float[Tensor, "p q"]) -> Slice:
     high = float(x.max())
     if chance[0] < GAMMA:
         x = powered(x, exp(LOG_GAMMA * (2 * u[0] - 1)))
     if chance[1] < BIAS:
-        x = x * bias_field(COEFFICIENT * (2 * coefficients - 1), x.shape[-2], x.shape[-1])
+        x = x * bias_field(field, x.shape[-2], x.shape[-1])
     if chance[2] < BLUR:
         x = blurred(x, (SIGMA * u[1], SIGMA * u[2]))
     if chance[3] < GHOST:
