@@ -20,6 +20,7 @@ from hale.cli import (
     methods,
     phantom,
     prepare,
+    pretrain,
     recipe,
     series,
     slices,
@@ -57,6 +58,7 @@ app = typer.Typer(
 for module in (
     demo,
     prepare,
+    pretrain,
     fit,
     calibrate,
     detect,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -58,6 +58,16 @@ RamOption = Annotated[
     float | None,
     typer.Option("--max-ram", help="GiB that all processes may take together.", min=0.1),
 ]
+BudgetOption = Annotated[
+    float | None, typer.Option(help="Stop training after so many minutes, cleanly.", min=0.01)
+]
+ResumeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Go on from the newest checkpoint, or from that of a step.", metavar="[STEP]"
+    ),
+]
+CheckpointOption = Annotated[float, typer.Option(help="Time between checkpoints.", min=0.0)]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -72,6 +82,17 @@ def with_optional_values(arguments: Sequence[str]) -> list[str]:
         if argument == RESUME and not (following and following[0].isdigit()):
             given[index] = f"{RESUME}={LATEST}"
     return given
+
+
+def step_of(resume: str | None) -> Literal["latest"] | int | None:
+    """Return which checkpoint to go on from, from the option ``--resume``."""
+    if resume is None:
+        return None
+    if resume == LATEST:
+        return "latest"
+    if not resume.isdigit():
+        raise Refused(f"--resume {resume}", "is no step", "leave it empty, or give a number")
+    return int(resume)
 
 
 def warn(sentence: str) -> None:

@@ -1,14 +1,15 @@
 """`hale fit`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from hale.cli.arguments import (
     DEFAULT_CACHE,
-    LATEST,
+    BudgetOption,
     CacheOption,
+    CheckpointOption,
     DeviceOption,
     EntityOption,
     FoldOption,
@@ -17,17 +18,18 @@ from hale.cli.arguments import (
     PrecisionOption,
     PublishedOption,
     RamOption,
+    ResumeOption,
     SettingOption,
     StrictOption,
     WorkersOption,
     crew_of,
     reading_of,
     refuse_full_folder,
+    step_of,
     warn,
 )
 from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
-from hale.core.errors import Refused
 from hale.core.method import Device, Precision
 
 
@@ -46,19 +48,9 @@ def command(
     strict_splits: StrictOption = False,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
-    budget: Annotated[
-        float | None, typer.Option(help="Stop training after so many minutes, cleanly.", min=0.01)
-    ] = None,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            help="Go on from the newest checkpoint, or from that of a step.",
-            metavar="[STEP]",
-        ),
-    ] = None,
-    checkpoint_minutes: Annotated[
-        float, typer.Option(help="Time between checkpoints.", min=0.0)
-    ] = 5.0,
+    budget: BudgetOption = None,
+    resume: ResumeOption = None,
+    checkpoint_minutes: CheckpointOption = 5.0,
     workers: WorkersOption = 0,
     max_ram: RamOption = None,
     cache: CacheOption = DEFAULT_CACHE,
@@ -92,7 +84,7 @@ def command(
     from hale.recipe import bundled_or_path, read_recipe
 
     chosen = read_recipe(bundled_or_path(recipe), setting or ())
-    step = _step(resume)
+    step = step_of(resume)
     going_on = step is not None and is_model(out)  # the model that a budget cut short
     inputs = [data, *([cases] if cases else [])]
     refuse_full_folder(out, overwrite=overwrite or going_on, inputs=inputs)
@@ -126,13 +118,3 @@ def command(
             " scans like them will be flagged (95 %)"
         )
     say(f"model {out} ({model.sha256[:12]}); read {out / 'card.md'}")
-
-
-def _step(resume: str | None) -> Literal["latest"] | int | None:
-    if resume is None:
-        return None
-    if resume == LATEST:
-        return "latest"
-    if not resume.isdigit():
-        raise Refused(f"--resume {resume}", "is no step", "leave it empty, or give a number")
-    return int(resume)
