@@ -73,10 +73,12 @@ class FAnoGAN(Lessons):
     """Penalise the norm over all pixels; off: over one axis, as in the public code (a defect)."""
 
     def __post_init__(self) -> None:
-        """Refuse a schedule: the rate of the three Adams is constant."""
+        """Refuse a schedule, as the rate of the three Adams is constant, and averaged weights."""
         super().__post_init__()
         if self.schedule is not Schedule.CONSTANT:
             raise ValueError(f"schedule: '{self.schedule}' is not to be had, only 'constant'")
+        if self.ema:
+            raise ValueError(f"ema: {self.ema} is not to be had, only 0")
 
     def fit(self, training: Training, run: Run) -> Residual:
         """Teach critic and generator in turn, then the encoder; keep its best on held-out scans."""

@@ -1,12 +1,13 @@
 """The loop that slice-wise networks share: descend, look at held-out slices, keep the best."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Protocol, runtime_checkable
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from hale.core.method import Run, Training
 from hale.core.scan import Scan
 from hale.train.best import Best
+from hale.train.ema import Averaged
 from hale.train.schedule import anneal
 from hale.train.slices import BATCH, Slices, axial
 
@@ -72,6 +74,9 @@ class Lessons:
     """Steps between looks at the held-out scans; the best weights there are kept."""
     validate_slices: Annotated[int, Ge(1)] = 256
     """Held-out slices looked at, at most; always the same."""
+    ema: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Decay of the moving average of the weights, which is looked at and kept; 0: the weights are.
+    """
 
     def __post_init__(self) -> None:
         """Refuse the length of a wave where there is none."""
@@ -108,16 +113,23 @@ class Lessons:
         optimiser = optimiser or torch.optim.Adam(own.parameters(), lr=self.lr)
         net, optimiser = run.setup(own, optimiser)
         learnt, held_out = self.materials(training)
-        for step in run.steps(self.steps, net=net, optimiser=optimiser, best=best):
+        averaged = Averaged(own, self.ema) if self.ema else None
+        more = {"averaged": averaged} if averaged else {}
+        for step in run.steps(self.steps, net=net, optimiser=optimiser, best=best, **more):
             if self.schedule is Schedule.COSINE:
                 waves = step.number / self.half_wave if self.half_wave else step.progress
                 anneal(optimiser, lr=self.lr, progress=waves)
             chosen = learnt[step.draw(len(learnt), size=self.batch)].to(run.device)
             step.descend(objective(net.train(), chosen, step.generator), clip=self.clip)
+            if averaged:
+                averaged.update(own)
             if held_out and (step.number + 1) % self.validate_every == 0:
-                loss = self._looked_at(held_out, net, objective, run)
-                best.offer(loss, net, step=step.number)
+                with averaged.within(own) if averaged else nullcontext():
+                    loss = self._looked_at(held_out, net, objective, run)
+                    best.offer(loss, net, step=step.number)
                 run.log(held_out=loss)
+        if averaged:
+            averaged.give_to(own)
         if held_out:  # a budget may have cut the run since
             best.offer(self._looked_at(held_out, net, objective, run), net, step=self.steps)
         best.give_to(own)
