@@ -100,4 +100,5 @@ def ghosted(x: Slice, count: int, intensity: float, *, axis: int) -> Slice:
     kept = max(1, round(KEPT * length / 2))
     weaker[:kept] = weaker[length - kept :] = 1.0  # the middle of k-space lies at both ends
     along = weaker.view((-1, 1) if axis == -2 else (1, -1))
-    return torch.fft.ifft(spectrum * along, dim=axis).real.clamp(min=0)
+    made: Tensor = torch.fft.ifft(spectrum * along, dim=axis).real.clamp(min=0)
+    return made
