@@ -92,10 +92,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c i j"]) -> Float[Tensor, "b c i j"]:
         """Return ``x`` and what its pixels tell each other."""
-        qkv = self.qkv(self.norm(x).flatten(2).mT)
-        q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(self.norm(x).flatten(2).transpose(1, 2))
+        q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         told = F.scaled_dot_product_attention(q, k, v)  # divides by 8 for 64 channels
-        y: Tensor = x + self.project(told.transpose(1, 2).flatten(2)).mT.unflatten(2, x.shape[2:])
+        told = self.project(told.transpose(1, 2).flatten(2))
+        y: Tensor = x + told.transpose(1, 2).unflatten(2, x.shape[2:])
         return y
 
 
