@@ -67,6 +67,16 @@ ResumeOption = Annotated[
         help="Go on from the newest checkpoint, or from that of a step.", metavar="[STEP]"
     ),
 ]
+DevicesOption = Annotated[
+    int,
+    typer.Option(
+        help="Processes that share the training on each machine, one a GPU; 0: as many as torchrun"
+        " or Slurm has started, else 1.",
+        min=0,
+    ),
+]
+NodesOption = Annotated[int, typer.Option(help="Machines that share it; 0: likewise.", min=0)]
+CompileOption = Annotated[bool, typer.Option("--compile", help="Compile networks (torch.compile).")]
 CheckpointOption = Annotated[float, typer.Option(help="Time between checkpoints.", min=0.0)]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -10,10 +10,13 @@ from hale.cli.arguments import (
     BudgetOption,
     CacheOption,
     CheckpointOption,
+    CompileOption,
     DeviceOption,
+    DevicesOption,
     EntityOption,
     FoldOption,
     JsonOption,
+    NodesOption,
     OverwriteOption,
     PrecisionOption,
     PublishedOption,
@@ -48,6 +51,9 @@ def command(
     strict_splits: StrictOption = False,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
+    devices: DevicesOption = 0,
+    nodes: NodesOption = 0,
+    compiled: CompileOption = False,
     budget: BudgetOption = None,
     resume: ResumeOption = None,
     checkpoint_minutes: CheckpointOption = 5.0,
@@ -92,6 +98,9 @@ def command(
         options = Options(
             device=device,
             precision=precision,
+            devices=devices,
+            nodes=nodes,
+            compiled=compiled,
             budget_minutes=budget,
             resume=step,
             anew=overwrite,
@@ -103,6 +112,8 @@ def command(
             reading=reading_of(entity, fold, published_lists, strict_splits),
         )
         model = fit(chosen, data, out, options, cases)
+    if not model.sha256:  # the first of several processes saves it, and speaks
+        return
     if json:
         print_json({"model": str(out), "sha256": model.sha256, **model.provenance})
         return

@@ -10,10 +10,13 @@ from hale.cli.arguments import (
     BudgetOption,
     CacheOption,
     CheckpointOption,
+    CompileOption,
     DeviceOption,
+    DevicesOption,
     EntityOption,
     FoldOption,
     JsonOption,
+    NodesOption,
     OverwriteOption,
     PrecisionOption,
     PublishedOption,
@@ -44,6 +47,9 @@ def command(
     strict_splits: StrictOption = False,
     device: DeviceOption = Device.AUTO,
     precision: PrecisionOption = Precision.AUTO,
+    devices: DevicesOption = 0,
+    nodes: NodesOption = 0,
+    compiled: CompileOption = False,
     budget: BudgetOption = None,
     resume: ResumeOption = None,
     checkpoint_minutes: CheckpointOption = 5.0,
@@ -78,6 +84,9 @@ def command(
         options = Options(
             device=device,
             precision=precision,
+            devices=devices,
+            nodes=nodes,
+            compiled=compiled,
             budget_minutes=budget,
             resume=step,
             anew=overwrite,
@@ -89,6 +98,8 @@ def command(
             reading=reading_of(entity, fold, published_lists, strict_splits),
         )
         pretrained = pretrain(chosen, data, out, options)
+    if not pretrained.sha256:  # the first of several processes saves it, and speaks
+        return
     if json:
         result = {"pretrained": str(out), "sha256": pretrained.sha256, **pretrained.provenance}
         print_json(result)

@@ -3,9 +3,9 @@
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from hale.pipeline.learn import (
     refuse_few_to_learn_from,
     refuse_nothing_to_resume,
     run_of,
+    team_of,
     told_of,
     work_folder,
     workshop_of,
@@ -31,11 +32,17 @@ from hale.pipeline.model import Model, has_decided, placed, save_model, versions
 from hale.pipeline.prepare import Workshop
 from hale.recipe import Recipe
 
+if TYPE_CHECKING:
+    from hale.train.team import Team
+
 
 def fit(
     recipe: Recipe, data: Path, out: Path, options: Options, cases: Path | None = None
 ) -> Model:
     """Fit, standardise and calibrate; write the model folder.
+
+    Of several processes that share the fit, the first does all but learn alone; the others return
+    the model as they have learnt it, without a hash.
 
     Args:
         recipe: What to fit.
@@ -51,6 +58,45 @@ def fit(
             base or a pretrained encoder that the method does not take, lacks, or must not have
             seen.
     """
+    team, options = team_of(options)
+    given = team.in_turn(lambda: _given(recipe, data, out, options, cases))
+    begin = time.perf_counter()
+    detector, place, told = _learnt(recipe, given, out, options, team)
+    record = given.record | {
+        "published_lists": options.reading.published,
+        "seconds": round(time.perf_counter() - begin, 1),
+        **told,
+    }
+    model = Model(
+        recipe=recipe,
+        space=given.workshop.space,
+        detector=detector,
+        calibration=None,
+        provenance={**versions(), **place, **given.beside.record(recipe), "fit": record},
+    )
+    team.part()
+    return _kept(model, given, out, options) if team.is_first else model
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What a fit has to work with."""
+
+    entries: Sequence[Entry]
+    workshop: Workshop
+    beside: Beside
+    training: Training
+    """What the method may see."""
+    record: dict[str, Any]
+    """Who that is, as plain JSON."""
+
+
+def _given(recipe: Recipe, data: Path, out: Path, options: Options, cases: Path | None) -> Given:
+    """Read what was given, refuse what cannot be worked with, prepare what is learnt from.
+
+    Raises:
+        Refused: As `fit`.
+    """
     refuse_nothing_to_resume(out, options)
     beside = asked_beside(recipe, cases, options)
     entries = healthy_entries(recipe, data, options)
@@ -58,44 +104,26 @@ def fit(
     _refuse_small_cohort(recipe, entries)
     refuse_unfit_beside(beside, recipe, workshop.space, entries)
     clear_work(out, options)
-    training, record = _prepared(recipe, data, entries, beside, workshop)
-    begin = time.perf_counter()
-    detector, place, told = _learnt(recipe, training, beside, out, options)
-    record |= {
-        "published_lists": options.reading.published,
-        "seconds": round(time.perf_counter() - begin, 1),
-        **told,
-    }
-    model = Model(
-        recipe=recipe,
-        space=workshop.space,
-        detector=detector,
-        calibration=None,
-        provenance={**versions(), **place, **beside.record(recipe), "fit": record},
+    training, record = prepared_healthy(recipe, data, entries, workshop)
+    ill, lost = prepared_cases(beside.patients, workshop)
+    if ill:
+        record["cases"] = record_of(beside.patients, lost)
+    training = with_cases(training, recipe, ill, beside.patients)
+    return Given(
+        entries=entries, workshop=workshop, beside=beside, training=training, record=record
     )
+
+
+def _kept(model: Model, given: Given, out: Path, options: Options) -> Model:
+    """Calibrate a model, if there is something to calibrate, and write its folder."""
     if has_decided(model):
         options.tell("not calibrated: the map of this method is its own decision (see its recipe)")
     else:
-        model = calibrate(model, entries, workshop)
+        model = calibrate(model, given.entries, given.workshop)
     saved = save_model(model, out)
-    if record.get("finished", True):
+    if model.provenance["fit"].get("finished", True):
         shutil.rmtree(work_folder(out), ignore_errors=True)
     return saved
-
-
-def _prepared(
-    recipe: Recipe, data: Path, entries: Sequence[Entry], beside: Beside, workshop: Workshop
-) -> tuple[Training, dict[str, Any]]:
-    """Return what the method may see, prepared, and who that is.
-
-    Raises:
-        Refused: Too few scans could be prepared, or no case with a lesion.
-    """
-    training, record = prepared_healthy(recipe, data, entries, workshop)
-    cases, lost = prepared_cases(beside.patients, workshop)
-    if cases:
-        record["cases"] = record_of(beside.patients, lost)
-    return with_cases(training, recipe, cases, beside.patients), record
 
 
 def _refuse_small_cohort(recipe: Recipe, entries: Sequence[Entry]) -> None:
@@ -106,15 +134,18 @@ def _refuse_small_cohort(recipe: Recipe, entries: Sequence[Entry]) -> None:
 
 
 def _learnt(
-    recipe: Recipe, training: Training, beside: Beside, out: Path, options: Options
+    recipe: Recipe, given: Given, out: Path, options: Options, team: "Team"
 ) -> tuple[Detector, dict[str, str], dict[str, Any]]:
     """Let the method learn from what it is granted; say where and how far it ran."""
+    from hale.train.compiling import compile_nets
+
+    training, beside = given.training, given.beside
     seen = [
         key_of(case.scan.content, np.packbits(case.lesion))
         for case in (*training.cases, *training.held_out_cases)
     ]
     seen += [part.sha256 for part in beside.below.values()]
-    run = run_of(recipe, training, seen, out, options)
+    run = run_of(recipe, training, seen, out, options, team)
     if beside.base is not None:
         below = placed(beside.base.detector, run.device, run.precision, seed=recipe.seed)
         training = replace(training, base=below)
@@ -124,4 +155,7 @@ def _learnt(
     place = {"device": "cpu", "precision": Precision.FULL}
     if isinstance(detector, Placed):
         place = {"device": run.device.split(":")[0], "precision": run.precision}
-    return placed(detector, run.device, run.precision, seed=recipe.seed), place, told_of(run)
+    detector = placed(detector, run.device, run.precision, seed=recipe.seed)
+    if options.compiled:
+        compile_nets(detector)
+    return detector, place, told_of(run)

@@ -19,6 +19,12 @@ class Options:
 
     device: str = "auto"
     precision: Precision = Precision.AUTO
+    devices: int = 0
+    """Processes of a fit on each machine; 0: as many as have been started."""
+    nodes: int = 0
+    """Machines; 0: likewise."""
+    compiled: bool = False
+    """Whether networks are compiled."""
     budget_minutes: float | None = None
     resume: Literal["latest"] | int | None = None
     """``latest``, a step, or None for a fresh start."""

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from hale.io.cache import key_of
 from hale.pipeline.calibrate import persons, read_cohort
 from hale.pipeline.grant import granted
 from hale.pipeline.job import Options
-from hale.pipeline.prepare import Workshop, read_entry
+from hale.pipeline.prepare import Workshop, quiet, read_entry, silent
 from hale.pipeline.workers import Failure
 from hale.prep.chain import space_of
 from hale.prep.settings import Mode
@@ -23,9 +24,32 @@ from hale.recipe import Recipe, StageRecipe
 
 if TYPE_CHECKING:
     from hale.train.run import FabricRun
+    from hale.train.team import Team
 
 FIT_SHARES = {Split.FIT: 0.6, Split.STANDARDISE: 0.15, Split.CALIBRATE: 0.25}
 MIN_FIT = 2
+
+
+def team_of(options: Options) -> tuple["Team", Options]:
+    """Return the processes that share a fit, and how the job is run in this one.
+
+    The first tells and shows what all do; the others prepare from what it has left in the cache,
+    together with as many workers as it had.
+
+    Raises:
+        Refused: The device or the processes are not there, or nothing can be compiled.
+    """
+    from hale.train.compiling import refuse_without_compiler
+    from hale.train.team import joined
+
+    team = joined(options.device, options.precision, devices=options.devices, nodes=options.nodes)
+    if options.compiled:
+        team.in_turn(lambda: refuse_without_compiler(team.device))
+    if team.is_first:
+        return team, options
+    workers = max(1, options.crew.workers // (team.size - 1))
+    crew = replace(options.crew, workers=workers)
+    return team, replace(options, crew=crew, progress=silent, tell=quiet)
 
 
 def healthy_entries(recipe: Recipe | StageRecipe, data: Path, options: Options) -> Sequence[Entry]:
@@ -97,6 +121,7 @@ def run_of(
     beside: Sequence[str],
     out: Path,
     options: Options,
+    team: "Team",
 ) -> "FabricRun":
     """Return the run that a recipe's method, or stage, learns in.
 
@@ -105,15 +130,16 @@ def run_of(
         training: What it learns from.
         beside: Hashes of what else decides the outcome.
         out: Where the result goes; checkpoints lie beside it.
-        options: Device, precision, budget, ...
+        options: Budget, ...
+        team: The processes that share it.
     """
     from hale.train.run import FabricRun
 
     seen = [scan.content for scan in (*training.healthy, *training.held_out)]
     return FabricRun(
         seed=recipe.seed,
-        device=options.device,
-        precision=options.precision,
+        team=team,
+        compiled=options.compiled,
         folder=work_folder(out),
         budget_minutes=options.budget_minutes,
         fingerprint=key_of(recipe.resolved(), [*seen, *beside]),

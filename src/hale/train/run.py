@@ -17,6 +17,7 @@ from hale.core.errors import Refused
 from hale.core.method import Device, Precision
 from hale.nets.blocks import to_channels_last
 from hale.train.checkpoint import Checkpoints, Resume
+from hale.train.compiling import compiled
 from hale.train.device import repeatable
 from hale.train.draws import Draw
 from hale.train.log import every, forget, record
@@ -56,6 +57,8 @@ class FabricRun:
     """Steps between checkpoints; if given, time is not looked at."""
     clip_norm: float = 1.0
     """Largest norm of the gradient, where a step names none; 0: not limited."""
+    compiled: bool = False
+    """Whether networks are compiled: sooner or not, the same but for rounding."""
     clock: Callable[[], float] = time.monotonic
     """Seconds since whenever."""
     steps_done: int = field(default=0, init=False)
@@ -78,7 +81,8 @@ class FabricRun:
     def setup(self, net: nn.Module, optimiser: Optimizer) -> tuple[Any, Any]:
         """Return both placed on the device, wrapped for precision and data parallelism."""
         net = to_channels_last(net, self._fabric.device)
-        wrapped, taught = self._fabric.setup(net, optimiser)
+        given = compiled(net) if self.compiled else net
+        wrapped, taught = self._fabric.setup(given, optimiser)
         self._nets[taught] = wrapped
         return wrapped, taught
 
