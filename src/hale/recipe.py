@@ -115,22 +115,22 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         Refused: Names the file and the unknown key or the value that cannot be.
     """
-    return build_recipe(_table(path), overrides=overrides, where=str(path))
+    return build_recipe(read_table(path), overrides=overrides, where=str(path))
 
 
 def read_stage(path: Path, overrides: Sequence[str] = ()) -> StageRecipe:
     """Read and check the recipe of a pretraining stage, as `read_recipe` does a method's."""
-    return build_stage(_table(path), overrides=overrides, where=str(path))
+    return build_stage(read_table(path), overrides=overrides, where=str(path))
 
 
 def read_any(path: Path, overrides: Sequence[str] = ()) -> Recipe | StageRecipe:
     """Read and check a recipe of either kind."""
-    table = _settled(_table(path), overrides)
+    table = settled(read_table(path), overrides)
     name, _ = _named(table, {**METHODS, **STAGES}, str(path))
     return (build_stage if name in STAGES else build_recipe)(table, where=str(path))
 
 
-def _table(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
     """Return what a file says, unchecked."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -150,30 +150,30 @@ def build_recipe(
     Raises:
         Refused: Names the unknown key or the value that cannot be.
     """
-    return _built(_settled(table, overrides), where)
+    return _built(settled(table, overrides), where)
 
 
 def build_stage(
     table: Mapping[str, Any], *, overrides: Sequence[str] = (), where: str = "recipe"
 ) -> StageRecipe:
     """Check the recipe of a pretraining stage, as `build_recipe` does a method's."""
-    settled = _settled(table, overrides)
-    name, settings = _named(settled, STAGES, where)
-    _refuse_unknown(settled, {*STAGE_SECTIONS, "method", "seed"}, where)
+    given = settled(table, overrides)
+    name, settings = _named(given, STAGES, where)
+    _refuse_unknown(given, {*STAGE_SECTIONS, "method", "seed"}, where)
     return StageRecipe(
-        method=_checked(find_stage(name), settings, f"{where}: [method]"),
+        method=checked(find_stage(name), settings, f"{where}: [method]"),
         method_name=name,
-        seed=_checked(SEED, settled.get("seed", 0), f"{where}: seed"),
-        **{key: _section(settled, key, where) for key in STAGE_SECTIONS},
+        seed=checked(SEED, given.get("seed", 0), f"{where}: seed"),
+        **{key: _section(given, key, where) for key in STAGE_SECTIONS},
     )
 
 
-def _settled(table: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def settled(table: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return a copy of ``table`` with the overrides in place."""
-    settled = deepcopy(dict(table))
+    copy = deepcopy(dict(table))
     for override in overrides:
-        _override(settled, override)
-    return settled
+        _override(copy, override)
+    return copy
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
@@ -207,7 +207,7 @@ def _named(
 
 def _section(table: Mapping[str, Any], key: str, where: str) -> Any:
     """Return the settings of one table."""
-    return _checked(SECTIONS[key], table.get(key, {}), f"{where}: [{key}]")
+    return checked(SECTIONS[key], table.get(key, {}), f"{where}: [{key}]")
 
 
 def _built(table: Mapping[str, Any], where: str) -> Recipe:
@@ -215,11 +215,11 @@ def _built(table: Mapping[str, Any], where: str) -> Recipe:
     _refuse_unknown(table, {*SECTIONS, "method", "seed", *FOLDERS}, where)
     name, settings = _named(table, METHODS, where)
     sections = {key: _section(table, key, where) for key in SECTIONS}
-    method = _checked(find(name), settings, f"{where}: [method]")
+    method = checked(find(name), settings, f"{where}: [method]")
     detector = get_type_hints(type(method).restore)["return"]
     refuse_score(sections["post"].score, detector, name)
     _refuse_unscaled(sections["post"].score, sections["prep"].normalise)
-    folders = {key: _checked(str, table.get(key, ""), f"{where}: {key}") for key in FOLDERS}
+    folders = {key: checked(str, table.get(key, ""), f"{where}: {key}") for key in FOLDERS}
     if folders["base"] and not isinstance(method, BuildsOn):
         raise Refused(f"{where}: base", f"{name} builds on no fitted model", "leave it out")
     takes = isinstance(method, TakesPretrained) and method.takes_pretrained
@@ -229,7 +229,7 @@ def _built(table: Mapping[str, Any], where: str) -> Recipe:
     return Recipe(
         method=method,
         method_name=name,
-        seed=_checked(SEED, table.get("seed", 0), f"{where}: seed"),
+        seed=checked(SEED, table.get("seed", 0), f"{where}: seed"),
         **folders,
         **sections,
     )
@@ -253,7 +253,7 @@ def plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _checked(cls: Any, values: Any, where: str) -> Any:
+def checked(cls: Any, values: Any, where: str) -> Any:
     """Return ``values`` as an instance of ``cls``; the first thing that does not fit is named."""
     if is_dataclass(cls):
         cls = with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(cast("type", cls))
@@ -284,10 +284,11 @@ def _override(table: dict[str, Any], setting: str) -> None:
     table[key] = value
 
 
-def bundled() -> dict[str, Path]:
-    """Return the recipes that come with `hale`, by name."""
+def bundled(kind: str = "") -> dict[str, Path]:
+    """Return the recipes that come with `hale`, by name; with ``kind``, those of that folder."""
     here = Path(__file__).parent
-    folders = (here / "recipes", here.parents[1] / "recipes")  # installed, or in the source tree
+    roots = (here / "recipes", here.parents[1] / "recipes")  # installed, or in the source tree
+    folders = [root / kind for root in roots]
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
 
 
