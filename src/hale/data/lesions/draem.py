@@ -8,7 +8,7 @@ embedding for surface anomaly detection", arXiv:2108.07610, as the code of SADM 
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float32
 
 from hale.core.types import Image, Mask
 from hale.data.lesions.host import Host
@@ -74,10 +74,8 @@ def slice_anomaly(shape: tuple[int, int], contrasts: int, rng: np.random.Generat
     return noise > THRESHOLD, _textures(noise, contrasts, rng)
 
 
-def overlaid(
-    x: Slice, mask: Plane, texture: Slice, opacity: Float[np.ndarray, ""] | float
-) -> Slice:
-    """Return x (1 - m) + b texture m + (1 - b) x m."""
+def overlaid(x: Slice, mask: Plane, texture: Slice, opacity: float) -> Slice:
+    """Return x (1 - m) + b texture m + (1 - b) x m, b being the opacity."""
     blend = opacity * texture + (1 - opacity) * x
     return np.where(mask, blend, x).astype(np.float32)
 

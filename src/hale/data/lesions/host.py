@@ -34,7 +34,7 @@ class Host:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Return the least and the greatest intensity that a result may have.
+        """Return the least and the greatest intensity to which a change may lead.
 
         0 and 1, between which prepared intensities lie, or the image's own where they are wider.
         """
@@ -62,9 +62,9 @@ class Host:
     def with_values(
         self, box: Box, inside: MaskElsewhere, values: Float[np.ndarray, "contrast n"]
     ) -> tuple[Image, Mask]:
-        """Return a copy with ``values``, kept in `limits`, where ``inside`` is, and that mask."""
+        """Return a copy with ``values`` where ``inside`` is, in the block, and that mask."""
         mask = np.zeros_like(self.brain)
         mask[box] = inside
         image = self.image.copy()
-        image[:, mask] = values.clip(*self.limits)
+        image[:, mask] = values
         return image, mask

@@ -27,16 +27,15 @@ MOVED_MM = 1.0
 def mass_effect(host: Host, rng: np.random.Generator) -> tuple[Image, Mask]:
     """Push tissue away from a random voxel of the brain.
 
-    All contrasts move alike, by linear interpolation. In the brain alone: what is pushed out of it
-    is lost. Between no and `MOVED_MM` of shift the image changes, but is no anomaly; so the middle
-    of the mask, which stays where it is, is hollow.
+    All contrasts move alike, in the brain alone, by linear interpolation. What moved by `MOVED_MM`
+    or less, about the centre and near the radius, is not in the mask, which is a shell.
     """
     centre, radius_mm = host.centre(rng), rng.uniform(*RADIUS_MM)
     strength = rng.uniform(*STRENGTH)
     box, offset_mm = host.around(centre, radius_mm)
     r = np.linalg.norm(offset_mm, axis=-1)
     inward = shrink(r / radius_mm, strength)
-    moves = (inward > 0) & (r > 0) & host.brain[box]
+    moves = (inward > 0) & host.brain[box]
     index = np.argwhere(moves) + [side.start for side in box]
     source = (centre + (index - centre) * (1 - inward[moves])[:, None]).T
     values = np.stack([map_coordinates(x, source, order=1, mode="nearest") for x in host.image])

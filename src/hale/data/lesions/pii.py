@@ -14,14 +14,14 @@ where v_pq is the greater in magnitude of (1 - a) (x_p - x_q) and a (y_p - y_q),
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import cg
 
 from hale.core.types import Image, Mask
 from hale.data.lesions.fpi import FACTOR, donor_of, patch
 from hale.data.lesions.host import Box, Host
 
-TOLERANCE = 1e-6
+TOLERANCE = 1e-8
 """Of the residual of the equations, as a share of their right side."""
 
 
@@ -36,7 +36,7 @@ def pii(host: Host, rng: np.random.Generator) -> tuple[Image, Mask]:
     inside = host.brain[box]
     weights = _weights(host.brain.shape, host.grid.spacing)
     values = blended(_block(host.image, box), _block(y, box), np.pad(inside, 1), factor, weights)
-    return host.with_values(box, inside, values)
+    return host.with_values(box, inside, values.clip(*host.limits))
 
 
 def blended(
@@ -58,25 +58,24 @@ def blended(
     here = np.flatnonzero(inside)
     number = np.full(inside.size, -1)
     number[here] = np.arange(len(here))
-    own, foreign = (1 - factor) * x.reshape(len(x), -1), factor * y.reshape(len(y), -1)
+    scan, donor = x.reshape(len(x), -1), y.reshape(len(y), -1)
     right = np.zeros((len(x), len(here)))
-    links = []
+    total = 2 * sum(weights)
+    links = [(np.full(len(here), total), number[here], number[here])]
     strides = (inside.shape[1] * inside.shape[2], inside.shape[2], 1)
     for stride, weight in zip(strides, weights, strict=True):
         for there in (here - stride, here + stride) if weight else ():
-            a, b = (part[:, here] - part[:, there] for part in (own, foreign))
-            known = np.where(number[there] < 0, x.reshape(len(x), -1)[:, there], 0)
-            right += weight * (np.where(np.abs(a) >= np.abs(b), a, b) + known)
-            pair = np.flatnonzero(number[there] >= 0)
-            links.append((np.full(len(pair), -weight), (pair, number[there][pair])))
-    size = (len(here), len(here))
-    matrix = diags_array(np.full(len(here), 2 * sum(weights))).tocsr()
-    for values, at in links:
-        matrix += csr_array((values, at), shape=size)
-    start = x.reshape(len(x), -1)[:, here]
-    return np.stack(
-        [cg(matrix, b, x0, rtol=TOLERANCE)[0] for b, x0 in zip(right, start, strict=True)]
-    )
+            own = (1 - factor) * (scan[:, here] - scan[:, there])
+            foreign = factor * (donor[:, here] - donor[:, there])
+            unknown = number[there] >= 0
+            v = np.where(np.abs(own) >= np.abs(foreign), own, foreign)
+            right += weight * (v + np.where(unknown, 0, scan[:, there]))
+            pairs = number[here][unknown], number[there][unknown]
+            links.append((np.full(len(pairs[0]), -weight), *pairs))
+    values, rows, columns = (np.concatenate(part) for part in zip(*links, strict=True))
+    matrix = csr_array((values, (rows, columns)), shape=(len(here), len(here)))
+    starts = zip(right, scan[:, here], strict=True)
+    return np.stack([cg(matrix, b, start, rtol=TOLERANCE)[0] for b, start in starts])
 
 
 def _block(image: Image, box: Box) -> Float64[np.ndarray, "contrast u v w"]:

@@ -39,10 +39,10 @@ def bias(host: Host, rng: np.random.Generator) -> tuple[Image, Mask]:
     share = (1 - (np.linalg.norm(offset_mm, axis=-1) / radius_mm).clip(max=1) ** 2) ** 2
     inside = (share > 0) & host.brain[box]
     x = host.image[:, *box][:, inside]
-    gain = rng.uniform(*GAIN, len(x))
-    mean = x.mean(axis=1)
-    sign = np.sign(signed(np.abs(mean) * gain + 1e-9, mean, host.limits, rng))
-    return host.with_values(box, inside, x * (1 + np.outer(sign * gain, share[inside])))
+    gain, mean = rng.uniform(*GAIN, len(x)), x.mean(axis=1)
+    gain *= signs(np.abs(mean) * gain, mean, host.limits, rng)
+    values = x * (1 + np.outer(gain, share[inside]))
+    return host.with_values(box, inside, values.clip(*host.limits))
 
 
 def shifted(
@@ -56,22 +56,23 @@ def shifted(
     share = np.clip(0.5 - depth_mm / EDGE_MM, 0, 1)
     inside = (share > 0) & host.brain[box]
     x = host.image[:, *box][:, inside]
-    change = signed(rng.uniform(*CHANGE, len(x)), x.mean(axis=1), host.limits, rng)
-    return host.with_values(box, inside, x + np.outer(change, share[inside]))
+    change = rng.uniform(*CHANGE, len(x))
+    change *= signs(change, x.mean(axis=1), host.limits, rng)
+    values = x + np.outer(change, share[inside])
+    return host.with_values(box, inside, values.clip(*host.limits))
 
 
-def signed(
+def signs(
     change: Float[np.ndarray, " contrast"],
     mean: Float[np.ndarray, " contrast"],
     limits: tuple[float, float],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " contrast"]:
-    """Return each change with a sign for which there is room about the mean.
+    """Return, for each change, +1 or -1 for which there is room about the mean.
 
     A change of 0.3 to tissue of 0.9 darkens it: above 1 nothing would be left of it. Where both
     signs have room, either is as likely.
     """
     up, down = mean + change <= limits[1], mean - change >= limits[0]
     either = rng.choice([-1.0, 1.0], len(change))
-    with_sign: np.ndarray = change * np.where(up & down, either, np.where(up, 1.0, -1.0))
-    return with_sign
+    return np.where(up & down, either, np.where(up, 1.0, -1.0))

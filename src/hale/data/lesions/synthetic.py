@@ -79,8 +79,8 @@ def corrupted(
     The mask lies in the brain, and nothing changes outside it. Two kinds are exceptions, as they
     say: `Kind.DRAEM_RELEASED` minds no brain, and `Kind.MASS` moves tissue by less than
     `hale.data.lesions.mass.MOVED_MM` outside its mask, yet in the brain. All contrasts share the
-    mask. Intensities stay between 0 and 1, or between the image's own extremes where those are
-    wider.
+    mask. Intensities stay between 0 and 1, or between the extremes of image and donor where those
+    are wider.
 
     A mask may be empty, and the image is then as it came: without any brain, and as `Kind.DRAEM`
     and `Kind.DRAEM_RELEASED` say.

@@ -93,7 +93,8 @@ def autocontrast(x: Picture, rng: np.random.Generator) -> Picture:
     tables = []
     for channel in x:
         below = np.bincount(channel.ravel(), minlength=256).cumsum()
-        low, high = np.searchsorted(below, [cut, below[-1] - cut])
+        low = np.searchsorted(below, cut, side="right")  # the darkest level that is left
+        high = np.searchsorted(below, below[-1] - cut)
         tables.append((LEVELS - low) * 255 / (high - low) if high > low else LEVELS)
     return _looked_up(x, tables)
 
