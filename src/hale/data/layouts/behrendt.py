@@ -42,7 +42,7 @@ COLUMNS = ("img_path", "mask_path", "seg_path")
 
 def recognises(tree: Tree) -> bool:
     """Say whether the folder has one of the lists."""
-    return _root(tree.folder) is not None
+    return root_of(tree.folder) is not None
 
 
 def read(tree: Tree, *, fold: int = 0) -> list[Entry]:
@@ -55,7 +55,7 @@ def read(tree: Tree, *, fold: int = 0) -> list[Entry]:
     Raises:
         Refused: No such fold, a list without a path, a path that does not name its contrast.
     """
-    root = _root(tree.folder) or tree.folder
+    root = root_of(tree.folder) or tree.folder
     lists = _Lists(root=root, with_t2=_with_t2(root / "splits" / "avail_t2.csv"))
     entries: list[Entry] = []
     if (root / "splits" / "IXI_test.csv").is_file() or _folds(root):
@@ -69,6 +69,17 @@ def read(tree: Tree, *, fold: int = 0) -> list[Entry]:
         entries += lists.read(f"{patients}_val", notes=("in the list of labelled validation",))
         entries += lists.read(f"{patients}_test", Split.TEST)
     return [entry for entry in entries if _is_below(entry, tree.folder.absolute())]
+
+
+def root_of(folder: Path) -> Path | None:
+    """Return the folder of ``splits``, also from a folder of scans; None if it has no list."""
+    names = (*(f"{patients}_test.csv" for patients in PATIENTS), "IXI_test.csv")
+    here = folder.absolute()
+    above = [p for p in here.parents[:3] if here.relative_to(p).parts[0] in ("Train", "Test")]
+    for root in (folder, folder / "Data", *above):
+        if any((root / "splits" / name).is_file() for name in names) or _folds(root):
+            return root
+    return None
 
 
 def in_contrast(image: PurePosixPath, folder: str) -> PurePosixPath:
@@ -141,17 +152,6 @@ class _Lists:
     def _side(self, listed: str, table: Path) -> Path | None:
         path = self.root / _relative(listed, table) if listed else None
         return path if path is not None and path.is_file() else None
-
-
-def _root(folder: Path) -> Path | None:
-    """Return the folder of ``splits``, also from a folder of scans; None if it has no list."""
-    names = (*(f"{patients}_test.csv" for patients in PATIENTS), "IXI_test.csv")
-    here = folder.absolute()
-    above = [p for p in here.parents[:3] if here.relative_to(p).parts[0] in ("Train", "Test")]
-    for root in (folder, folder / "Data", *above):
-        if any((root / "splits" / name).is_file() for name in names) or _folds(root):
-            return root
-    return None
 
 
 def _is_below(entry: Entry, folder: Path) -> bool:
