@@ -22,6 +22,7 @@ from hale.cli import (
     prepare,
     pretrain,
     recipe,
+    reproduce,
     series,
     slices,
 )
@@ -65,6 +66,7 @@ for module in (
     evaluate,
     methods,
     recipe,
+    reproduce,
     phantom,
     series,
     slices,

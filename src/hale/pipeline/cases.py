@@ -45,13 +45,14 @@ class Patients:
 NOBODY = Patients()
 
 
-def read_cases(folder: Path | None, recipe: Recipe, options: Options) -> Patients:
+def read_cases(folder: Path | Patients | None, recipe: Recipe, options: Options) -> Patients:
     """Return the cases of a folder that the recipe's method is to learn from.
 
     They are those marked ``fit`` in its ``participants.tsv``; where that gives nobody a split, all.
 
     Args:
-        folder: Of scans, with a mask of each (see `find_references`); None: there is none.
+        folder: Of scans, with a mask of each (see `find_references`); or whom a list names; None:
+            there is none.
         recipe: Whose method learns from lesion masks, or does not.
         options: How folders are read.
 
@@ -67,7 +68,10 @@ def read_cases(folder: Path | None, recipe: Recipe, options: Options) -> Patient
         return NOBODY
     if not granted:
         why = f"{recipe.method_name} learns from {recipe.method.supervision} alone"
-        raise Refused(f"--cases {folder}", why, "leave it out, or take another method")
+        name = folder.folder if isinstance(folder, Patients) else folder
+        raise Refused(f"--cases {name}", why, "leave it out, or take another method")
+    if isinstance(folder, Patients):
+        return folder
     found, warnings = read_part(folder, recipe.prep.slots, options.reading)
     for warning in warnings:
         options.tell(f"{folder}: {warning}")

@@ -13,7 +13,7 @@ from hale.core.method import Detector, Placed, Precision, Supervision, Training
 from hale.data.cohort import Entry
 from hale.io.cache import key_of
 from hale.pipeline.calibrate import calibrate, refuse_few
-from hale.pipeline.cases import prepared_cases, record_of
+from hale.pipeline.cases import Patients, prepared_cases, record_of
 from hale.pipeline.grant import Beside, asked_beside, refuse_unfit_beside, with_cases
 from hale.pipeline.job import Options
 from hale.pipeline.learn import (
@@ -30,6 +30,7 @@ from hale.pipeline.learn import (
 )
 from hale.pipeline.model import Model, has_decided, placed, save_model, versions
 from hale.pipeline.prepare import Workshop
+from hale.pipeline.seen import without_known_leaks
 from hale.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 
 
 def fit(
-    recipe: Recipe, data: Path, out: Path, options: Options, cases: Path | None = None
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    options: Options,
+    cases: Path | Patients | None = None,
 ) -> Model:
     """Fit, standardise and calibrate; write the model folder.
 
@@ -51,7 +56,8 @@ def fit(
         out: Where the model goes. Checkpoints lie beside it, in ``<out>.fitting``.
         options: Device, budget, cache, ...
         cases: Patients with reference lesion masks, for a method that learns from them: those
-            marked ``fit`` in the folder's ``participants.tsv``, or without one all.
+            marked ``fit`` in the folder's ``participants.tsv``, or without one all; or whom a list
+            names.
 
     Raises:
         Refused: Too few scans, nothing to resume, a full disk; a person in two splits; cases, a
@@ -91,7 +97,9 @@ class Given:
     """Who that is, as plain JSON."""
 
 
-def _given(recipe: Recipe, data: Path, out: Path, options: Options, cases: Path | None) -> Given:
+def _given(
+    recipe: Recipe, data: Path, out: Path, options: Options, cases: Path | Patients | None
+) -> Given:
     """Read what was given, refuse what cannot be worked with, prepare what is learnt from.
 
     Raises:
@@ -102,7 +110,8 @@ def _given(recipe: Recipe, data: Path, out: Path, options: Options, cases: Path 
     entries = healthy_entries(recipe, data, options)
     workshop = workshop_of(recipe, entries, options)
     _refuse_small_cohort(recipe, entries)
-    refuse_unfit_beside(beside, recipe, workshop.space, entries)
+    apart = without_known_leaks(entries) if options.reading.published else entries
+    refuse_unfit_beside(beside, recipe, workshop.space, apart)
     clear_work(out, options)
     training, record = prepared_healthy(recipe, data, entries, workshop)
     ill, lost = prepared_cases(beside.patients, workshop)

@@ -47,12 +47,12 @@ class Beside:
         }
 
 
-def asked_beside(recipe: Recipe, cases: Path | None, options: Options) -> Beside:
+def asked_beside(recipe: Recipe, cases: Path | Patients | None, options: Options) -> Beside:
     """Return the cases, the base and the pretrained encoder that a recipe's method is granted.
 
     Args:
         recipe: Of the method.
-        cases: A folder of patients, if one is given.
+        cases: A folder of patients, or whom a list names, if any are given.
         options: How folders are read.
 
     Raises:

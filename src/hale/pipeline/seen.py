@@ -102,6 +102,15 @@ def refuse_base_overlap(base: Mapping[str, Any], what: str, cohort: Sequence[Ent
             raise Refused(what, why, "give both fits the same splits")
 
 
+def without_known_leaks(cohort: Sequence[Entry]) -> list[Entry]:
+    """Return a cohort without the exams that published lists set apart of people they fit on.
+
+    They have been told of. What else was learnt from the same people tells nothing more of them.
+    """
+    known = {bare(entry.person) for entry in of_split(cohort, Split.FIT)}
+    return [e for e in cohort if e.split not in APART or bare(e.person) not in known]
+
+
 def bare(person: str) -> str:
     """Return a person's name without ``sub-``, which half of all tables leave out."""
     return person.removeprefix("sub-")

@@ -1,0 +1,193 @@
+"""A published experiment, run on the lists it was published on: fit, choose thresholds, test."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tomli_w
+
+from hale.core.errors import Refused
+from hale.data.folder import Reading
+from hale.io.cache import Cache
+from hale.io.model import is_model
+from hale.pipeline.experiment import (
+    BASE,
+    MODEL,
+    PRETRAINED,
+    Experiment,
+    Policy,
+    Recipes,
+    recipes_of,
+)
+from hale.pipeline.job import Options
+from hale.pipeline.lists import Lists, read_lists
+from hale.pipeline.reproduction import Fold, Reproduction, write_reproduction
+from hale.pipeline.reuse import fitted
+from hale.pipeline.volumes import Tester
+
+EXPERIMENT = "experiment.toml"
+"""What says whose a folder of results is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """An experiment on somebody's data."""
+
+    experiment: Experiment
+    data: Path
+    """``DATA_DIR`` of the public code."""
+    out: Path
+    template: Path | None = None
+    """Of the experiment's contrast, brain-extracted; None: MNI152."""
+    folds: tuple[int, ...] = ()
+    """None: those of the publication."""
+    published_lists: bool = False
+    """Keep people who are in two lists in both."""
+
+    @property
+    def asked_folds(self) -> tuple[int, ...]:
+        """Return the folds to run."""
+        return self.folds or self.experiment.folds
+
+    def place(self, fold: int) -> Path:
+        """Return where what belongs to a fold lies."""
+        return self.out / f"fold{fold}"
+
+    def reading(self, fold: int) -> Reading:
+        """Return how the lists of a fold are read."""
+        return Reading(fold=fold, published=self.published_lists)
+
+    def recipes(self, fold: int) -> Recipes:
+        """Return the recipes of a fold, checked."""
+        return recipes_of(self.experiment, self.place(fold), self.template)
+
+
+def reproduce(request: Request, options: Options) -> Reproduction:
+    """Run the folds of an experiment; write ``cases.tsv``, ``summary.json`` and ``summary.md``.
+
+    What is in the folder already is used: finished models as they are, trainings from their last
+    checkpoint, maps of volumes that were scored.
+
+    Args:
+        request: What, on which data.
+        options: Device, budget of each training, cache, ...
+
+    Raises:
+        Refused: A folder of other results; what `read_lists`, `recipes_of` and a fit refuse.
+    """
+    options = replace(options, tell=once(options.tell))
+    lists = {
+        fold: read_lists(request.experiment, request.data, request.reading(fold))
+        for fold in request.asked_folds
+    }
+    for fold in lists:
+        request.recipes(fold)
+    claim(request)
+    result = Reproduction(
+        experiment=request.experiment,
+        template=request.template,
+        published_lists=request.published_lists,
+    )
+    for fold, each in lists.items():
+        result = replace(result, folds=(*result.folds, _run(request, fold, each, options)))
+        write_reproduction(request.out, result)
+    return result
+
+
+def claim(request: Request) -> None:
+    """Put the experiment's name on the folder of its results.
+
+    Raises:
+        Refused: It holds something else.
+    """
+    said = tomli_w.dumps(request.experiment.resolved())
+    there = request.out / EXPERIMENT
+    if there.is_file() and there.read_text(encoding="utf-8") != said:
+        raise Refused(str(request.out), "holds another experiment", "give another --out")
+    if request.out.is_dir() and any(request.out.iterdir()) and not there.is_file():
+        raise Refused(str(request.out), "is not empty", "give another --out")
+    request.out.mkdir(parents=True, exist_ok=True)
+    there.write_text(said, encoding="utf-8")
+
+
+def plan(request: Request) -> list[str]:
+    """Return what would be done, a line each; nothing is done.
+
+    Raises:
+        Refused: As `reproduce`, before its first training.
+    """
+    experiment = request.experiment
+    lines = [f"{experiment.title} ({experiment.reference})"]
+    remarks: dict[str, None] = {}
+    for fold in request.asked_folds:
+        lists = read_lists(experiment, request.data, request.reading(fold))
+        remarks |= dict.fromkeys(lists.remarks)
+        lines.append(f"fold {fold}")
+        lines += [f"  {line}" for line in _trainings(request, fold, lists)]
+        for name, tested in lists.tested.items():
+            chosen = f"thresholds on {name}_val ({len(tested.validation)} volumes)"
+            lines.append(f"  {chosen}, test on {name}_test ({len(tested.test)} volumes)")
+        if Policy.HEALTHY_FPR in experiment.thresholds:
+            lines.append(f"  thresholds on IXI_val_fold{fold} ({len(lists.watched)} healthy scans)")
+    for name, figures in experiment.published.items():
+        lines.append(f"published, {name}: {figures}")
+    return [*lines, *(f"note: {remark}" for remark in remarks)]
+
+
+def _trainings(request: Request, fold: int, lists: Lists) -> list[str]:
+    """Return what is fitted in a fold, and whether it is there already."""
+    experiment, recipes, place = request.experiment, request.recipes(fold), request.place(fold)
+    stages = (
+        ("pretrain", experiment.pretrain, recipes.pretrained, PRETRAINED),
+        ("fit", experiment.base, recipes.base, BASE),
+        ("fit", experiment.recipe, recipes.model, MODEL),
+    )
+    lines = []
+    for verb, name, recipe, folder in stages:
+        if recipe is None:
+            continue
+        who = f"on {len(lists.fit)} healthy scans"
+        if folder == MODEL and lists.learnt:
+            who += f" and {len(lists.learnt.entries)} patients of {lists.learnt.folder}"
+        steps = getattr(recipe.method, "steps", None)
+        length = f", {steps} steps" if steps else ""
+        there = "; there already" if is_model(place / folder) else ""
+        lines.append(f"{verb} {name} {who}{length}{there}: {place / folder}")
+    return lines
+
+
+def _run(request: Request, fold: int, lists: Lists, options: Options) -> Fold:
+    """Fit what a fold needs, and test it."""
+    experiment, place = request.experiment, request.place(fold)
+    options = replace(options, reading=request.reading(fold))
+    model = fitted(request.recipes(fold), place, lists, options)
+    tester = Tester(
+        experiment=experiment,
+        model=model,
+        workshop=options.workshop(model.recipe.prep, model.space),
+        kept=Cache(place / "maps"),
+    )
+    healthy, failed = tester.healthy(lists.watched)
+    outcomes = {
+        name: tester.outcome(name, tested, healthy) for name, tested in lists.tested.items()
+    }
+    return Fold(
+        number=fold,
+        model_sha256=model.sha256,
+        provenance=model.provenance,
+        outcomes=outcomes,
+        failed=tuple(failed),
+        remarks=lists.remarks,
+    )
+
+
+def once(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what says each sentence a single time: every training reads the same lists."""
+    said: set[str] = set()
+
+    def say(sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            tell(sentence)
+
+    return say
