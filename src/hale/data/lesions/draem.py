@@ -88,9 +88,11 @@ def _textures(noise: np.ndarray, contrasts: int, rng: np.random.Generator) -> Sl
 def _slice_by_slice(
     host: Host, draw: Callable[[Plane], Drawn], rng: np.random.Generator
 ) -> tuple[Image, Mask]:
+    """Corrupt the axial slices, or the only slice of an image that is one voxel thick."""
     image, mask = host.image.copy(), np.zeros_like(host.brain)
-    for k in range(host.brain.shape[2]):
-        mask[..., k], texture = draw(host.brain[..., k])
-        opacity = rng.uniform(*OPACITY)
-        image[..., k] = overlaid(host.image[..., k], mask[..., k], texture, opacity)
+    across = next((axis for axis in (2, 1, 0) if mask.shape[axis] == 1), 2)
+    slices = zip(*(np.moveaxis(x, across - 3, 0) for x in (image, mask, host.brain)), strict=True)
+    for x, here, brain in slices:  # the first two are views of the result
+        here[...], texture = draw(brain)
+        x[...] = overlaid(x, here, texture, rng.uniform(*OPACITY))
     return image, mask
