@@ -124,6 +124,7 @@ def test_both_roots_are_read(study, tmp_path):
     assert entry.path == tmp_path / "Data/Train/ixi/t1" / f"{entry.id}_t1.nii.gz"
 
 
+# Check 1 of the shared protocol, and the subject-level view in the test after it
 @pytest.mark.parametrize("fold", FOLDS)
 def test_the_published_lists_have_their_rows_and_their_leaks(fold, study):
     train, val, test = published(study, T1, fold)
@@ -179,6 +180,7 @@ def test_strict_refuses_the_lists_and_names_the_people(study):
     ]
 
 
+# Check 2
 @pytest.mark.parametrize(
     ("fold", "rows"),
     [*((n, (385, 44, 158)) for n in (0, 1, 2)), *((n, (386, 43, 158)) for n in (3, 4))],
@@ -201,6 +203,7 @@ def test_only_the_listed_have_t2(fold, rows, study):
         table.unlink()
 
 
+# Check 3: the root is called t1w_study
 def test_t2_changes_folder_and_suffix_below_the_data_folder_alone(study):
     entry = next(e for e in read_layout(study, T2).entries if e.person == "IXI150")
     assert entry.path == study / "Train/ixi/t2" / f"{ixi(150)}_t2.nii.gz"
