@@ -107,8 +107,8 @@ def _fit(provenance: Mapping[str, Any]) -> str:
     lines = [f"{scans} healthy scans of `{fit.get('data', 'unknown')}`."]
     if before := provenance.get("pretrained"):
         name, taught = before["recipe"]["method"]["name"], before["fit"]
-        many = len(taught.get("scans", ()))
-        lines.append(f"Its encoder was pretrained (`{name}`) on {many} of `{taught['data']}`.")
+        told = f"{len(taught['scans'])} scans of `{taught['data']}`"
+        lines.append(f"Its encoder was pretrained (`{name}`) on {told}.")
     if "steps_done" in fit:
         whole = "all of them" if fit.get("finished") else "cut by the time budget"
         lines.append(f"{fit['steps_done']} optimiser steps, {whole}.")

@@ -14,7 +14,7 @@ from hale.pipeline.cases import NOBODY, Patients, read_cases
 from hale.pipeline.job import Options
 from hale.pipeline.model import Model, load_model
 from hale.pipeline.pretrained import Pretrained, load_pretrained
-from hale.pipeline.seen import refuse_base_overlap, refuse_overlap
+from hale.pipeline.seen import BELOW, refuse_base_overlap, refuse_overlap
 from hale.prep.chain import Prepared
 from hale.recipe import Recipe, StageRecipe
 
@@ -42,6 +42,7 @@ class Beside:
                 "sha256": part.sha256,
                 "recipe": part.recipe.resolved(),
                 "fit": part.provenance.get("fit", {}),
+                **{name: part.provenance[name] for name in BELOW if name in part.provenance},
             }
             for key, part in self.below.items()
         }

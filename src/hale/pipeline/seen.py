@@ -11,8 +11,6 @@ from hale.data.cohort import Entry, of_split
 APART = (Split.STANDARDISE, Split.CALIBRATE, Split.TEST)
 """Splits of a healthy cohort that no fit learns from."""
 SEEN_CASE = "the model has learnt from this scan and its lesion mask"
-
-
 BELOW = ("base", "pretrained")
 """What a model's provenance calls those that it builds on; each has a provenance of its own."""
 
@@ -29,14 +27,15 @@ def people_seen(provenance: Mapping[str, Any], cohort: Sequence[Entry]) -> set[s
     """Return the people of a cohort that a model, and those it builds on, have learnt from.
 
     Names tell nothing of people of another cohort, which half of all data sets call sub-01: it is
-    the same one if it shares a file with what was learnt from.
+    the same one if one of those people has one of the files that were learnt from.
     """
     below = [provenance[name] for name in BELOW if name in provenance]
     known: set[str] = set().union(*(people_seen(each, cohort) for each in below))
     fit = provenance.get("fit", {})
-    files = _hashes(fit)
-    if any(files.intersection(entry.sha256) for entry in cohort):
-        known |= {bare(person) for person in fit.get("people", ())}
+    files, people = _hashes(fit), {bare(person) for person in fit.get("people", ())}
+    same = [entry for entry in cohort if bare(entry.person) in people]
+    if any(files.intersection(entry.sha256) for entry in same):
+        known |= people
     return known
 
 
