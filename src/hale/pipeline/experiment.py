@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -57,6 +58,13 @@ class Spread(NamedTuple):
     mean: float
     deviation: float | None = None
 
+    def __str__(self) -> str:
+        """Return it as tables print it; n/a where it is undefined."""
+        if isnan(self.mean):
+            return "n/a"
+        deviation = "" if self.deviation is None else f" ± {self.deviation:.2f}"
+        return f"{self.mean:.2f}{deviation}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
@@ -71,6 +79,11 @@ class Figures:
         """Return one of them."""
         numbers = {"dice": self.dice, "auprc": self.auprc}[figure]
         return Spread(*numbers) if numbers else None
+
+    def __str__(self) -> str:
+        """Return what is known of them."""
+        known = {"Dice": self.of("dice"), "AUPRC": self.of("auprc")}
+        return ", ".join(f"{name} {spread}" for name, spread in known.items() if spread)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,20 +223,10 @@ def text_of(result: Reproduction) -> str:
     lines += ["", "| data set | figure | published | here |", "|---|---|---|---|"]
     for name in result.data:
         for figure in result.figures:
-            published = _shown(result.published(name, figure))
-            here = _shown(result.found(name, figure))
-            lines.append(f"| {name} | {TITLES[figure]} | {published} | {here} |")
+            published, here = result.published(name, figure), result.found(name, figure)
+            lines.append(f"| {name} | {TITLES[figure]} | {published or ''} | {here} |")
     lines += ["", *(f"- {label}" for label in labels(result))]
     return "\n".join(lines) + "\n"
-
-
-def _shown(spread: Spread | None) -> str:
-    if spread is None:
-        return ""
-    if math.isnan(spread.mean):
-        return "n/a"
-    deviation = "" if spread.deviation is None else f" ± {spread.deviation:.2f}"
-    return f"{spread.mean:.2f}{deviation}"
 
 
 def _number(value: float | None) -> float | None:
