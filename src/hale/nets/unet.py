@@ -23,7 +23,7 @@ from hale.nets.blocks import padded
 from hale.nets.unet_blocks import Resample, ResidualBlock, norm, zeroed
 
 MAX_PERIOD = 10_000.0
-"""Of the slowest wave of the time embedding, over 2 pi, were there one more."""
+"""Of the time embedding: periods grow from 2 pi to just below 2 pi times this."""
 
 
 class Embedding(StrEnum):
