@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from hale.pipeline.experiment import Experiment, Patients, Policy, Spread
 from hale.pipeline.model import versions
@@ -79,8 +81,8 @@ class Reproduction:
 
     def found(self, name: Patients, figure: str) -> Spread:
         """Return mean and standard deviation over folds, in per cent."""
-        means = [*self.means(name, figure).values()]
-        return Spread(fmean(means), stdev(means) if len(means) > 1 else None)
+        means = np.array([*self.means(name, figure).values()])
+        return Spread(float(means.mean()), float(means.std(ddof=1)) if len(means) > 1 else None)
 
 
 def value_of(row: Row, figure: str) -> float:
