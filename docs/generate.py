@@ -13,8 +13,9 @@ from mkdocs.structure.files import File, Files
 from typer.models import OptionInfo
 
 from hale.cli.app import app
-from hale.methods import METHODS, describe, find, type_name
+from hale.methods import METHODS, describe, described, find, type_name
 from hale.recipe import SECTIONS, bundled
+from hale.train.stages import STAGES, find_stage
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -84,6 +85,12 @@ def methods() -> str:
         cls: Any = find(name)
         parts += [f"\n## {name}\n", row["summary"], ""]
         parts += [f"- Learns from: {row['supervision']}.", f"- Reference: {row['reference']}\n"]
+        parts += [*_table(cls)]
+    parts += ["\n## Pretraining stages\n", "Their recipes are for `hale pretrain`."]
+    for name in STAGES:
+        cls = find_stage(name)
+        row = described(name, cls)
+        parts += [f"\n### {name}\n", row["summary"], "", f"- Reference: {row['reference']}\n"]
         parts += [*_table(cls)]
     return "\n".join(parts) + "\n"
 

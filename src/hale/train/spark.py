@@ -2,8 +2,9 @@
 
 Reference: Tian et al. 2023, "Designing BERT for convolutional networks: sparse and hierarchical
 masked modeling", ICLR, arXiv:2301.03580; for brain MRI Behrendt et al. 2025, Computers in Biology
-and Medicine 186:109660, DOI 10.1016/j.compbiomed.2025.109660. Unlike the former, a cell is not
-normalised by its own mean and spread.
+and Medicine 186:109660, DOI 10.1016/j.compbiomed.2025.109660.
+
+Unlike in the former, a cell is not normalised by its own mean and spread.
 """
 
 from dataclasses import dataclass
