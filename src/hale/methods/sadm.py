@@ -121,11 +121,12 @@ class Balanced:
     share: float
 
     def __len__(self) -> int:
-        return len(self.ill) * len(self.rest)
+        return max(len(self.ill), 1) * len(self.rest)
 
     def __getitem__(self, which: Int[Tensor, " m"]) -> Marked:
-        count = round(self.share * len(which))
-        a, b = self.ill[which[:count] % len(self.ill)], self.rest[which[count:] % len(self.rest)]
+        count = round(self.share * len(which)) if len(self.ill) else 0
+        a = self.ill[which[:count] % max(len(self.ill), 1)]
+        b = self.rest[which[count:] % len(self.rest)]
         return Marked(
             torch.cat([a.x, b.x]),
             torch.cat([a.brain, b.brain]),
