@@ -8,10 +8,13 @@ import torch
 from torch import nn
 
 from hale.core.errors import Refused
+from hale.core.grid import Grid
 from hale.core.method import Training
+from hale.core.scan import Scan, Space
 from hale.diffusion.process import Target
 from hale.methods.ddpm import DDPM
 from hale.recipe import build_recipe, bundled, read_recipe
+from hale.train.denoiser import about
 from hale.train.denoising import Maps, posed
 from hale.train.run import FabricRun
 from hale.train.slices import Slices
@@ -152,3 +155,39 @@ def test_presets_are_what_is_published():
     assert str(released.embedding) == "additive"
     default = read_recipe(bundled()["ddpm-default"]).method
     assert (default.lr, default.levels, default.steps) == (1e-4, (249, 499, 749), 19_200)
+
+
+def test_the_box_about_a_brain_has_a_margin_and_sides_that_networks_halve():
+    brain = np.zeros((40, 30, 3), bool)
+    brain[10:21, 12:20, 0] = True
+    brain[15, 9, 2] = True
+    rows, columns = about(brain)
+    assert (rows, columns) == (slice(5, 25), slice(4, 24))
+    assert about(np.ones((40, 30, 3), bool)) == (slice(0, 40), slice(0, 30))
+    assert about(np.zeros((8, 8, 1), bool)) == (slice(None), slice(None))
+
+
+def test_a_cropped_scan_is_restored_from_the_same_noise_on_fewer_pixels(healthy):
+    wide = on_wider_slices(healthy[0])
+    seen = []
+
+    def echo(net, x, noised):
+        seen.append(x.shape[-2:])
+        return [one.x_t for one in noised]
+
+    whole = TINY.detector(Says(), echo).reconstruct(wide)
+    cropped = replace(TINY, crop=True).detector(Says(), echo).reconstruct(wide)
+    np.testing.assert_array_equal(cropped, whole)
+    assert tuple(seen[0]) == (48, 48)
+    assert tuple(seen[-1]) == (24, 24)
+
+
+def on_wider_slices(scan: Scan) -> Scan:
+    edge = ((16, 16), (16, 16), (0, 0))
+    grid = Grid(shape=(48, 48, 16), affine=scan.space.grid.affine)
+    return Scan(
+        id=scan.id,
+        space=Space(slots=scan.space.slots, grid=grid),
+        image=np.pad(scan.image, ((0, 0), *edge)),
+        brain=np.pad(scan.brain, edge),
+    )

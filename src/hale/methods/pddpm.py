@@ -49,7 +49,9 @@ class PDDPM(DenoisingLessons):
     """Restore noised patches of healthy axial slices; score the residual of the stitched ones."""
 
     supervision: ClassVar[Supervision] = Supervision.HEALTHY
-    scoring: ClassVar[frozenset[str]] = frozenset({"levels", "patch", "stride", "stitching"})
+    scoring: ClassVar[frozenset[str]] = frozenset(
+        {"levels", "crop", "patch", "stride", "stitching"}
+    )
 
     levels: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(min_length=1)] = (499,)
     """Indices of the levels that a scan is restored from; their pictures are averaged."""

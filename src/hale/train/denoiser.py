@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.method import Precision, State
 from hale.core.scan import Scan
-from hale.core.types import Image
+from hale.core.types import Image, Mask
 from hale.diffusion.noise import Noise, drawn
 from hale.diffusion.process import Target, noised, x0_of
 from hale.diffusion.schedules import Levels, Schedule, levels_of
@@ -27,6 +28,9 @@ from hale.train.run import mixed
 from hale.train.score import Distance, compared
 from hale.train.slices import Slices
 from hale.train.sweep import swept
+
+MARGIN = 4
+"""Pixels about a brain whose slices are cut; a multiple of what networks halve three scales by."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,6 +116,8 @@ class Denoiser:
     diffusion: Diffusion
     at: tuple[int, ...]
     """Levels that a scan is restored from; the mean of their pictures is the pseudo-healthy one."""
+    crop: bool = False
+    """Whether slices are cut to the box about the brain before they are restored."""
     device: str = "cpu"
     precision: Precision = Precision.FULL
     seed: int = 0
@@ -140,10 +146,15 @@ class Denoiser:
         """
         at = self.at if level is None else (level,)
         refuse_levels(at, self.diffusion.count)
-        maps = [self._noise(scan, level, draw).to(self.device) for level in at]
+        rows, columns = about(scan.brain) if self.crop else (slice(None), slice(None))
+        maps = [self._noise(scan, level, draw)[..., rows, columns] for level in at]
+        maps = [noise.to(self.device) for noise in maps]
 
         def restored(slices: Slices) -> Tensor:
-            return torch.stack(self.pictures(slices.x, maps, at)).mean(0)
+            x_hat = torch.zeros_like(slices.x)
+            pictures = self.pictures(slices.x[..., rows, columns], maps, at)
+            x_hat[..., rows, columns] = torch.stack(pictures).mean(0)
+            return x_hat
 
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             return swept(scan, restored, device=self.device)
@@ -180,6 +191,24 @@ class Denoiser:
         seed = mixed(self.seed, int(scan.content[:16], 16), level, draw)
         generator = torch.Generator().manual_seed(seed)
         return self.diffusion.maps((1, contrasts, i, j), generator)
+
+
+def about(brain: Mask) -> tuple[slice, slice]:
+    """Return the rows and columns of the box about a brain in all its slices, with a margin.
+
+    Its sides are multiples of the margin where the slice allows it, so that networks pad nothing.
+    Without a brain it is the whole slice.
+    """
+    if not brain.any():
+        return slice(None), slice(None)
+    shadow, sides = brain.any(2), []
+    for axis in (1, 0):
+        there, length = np.flatnonzero(shadow.any(axis)), brain.shape[1 - axis]
+        wanted = int(there[-1] - there[0]) + 1 + 2 * MARGIN
+        side = min(-(-wanted // MARGIN) * MARGIN, length)
+        first = min(max(int(there[0] + there[-1] + 1 - side) // 2, 0), length - side)
+        sides.append(slice(first, first + side))
+    return sides[0], sides[1]
 
 
 def refuse_levels(at: Sequence[int], count: int) -> None:

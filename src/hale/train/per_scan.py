@@ -187,7 +187,7 @@ def standardised(error: Map, scored: Mask) -> Map:
 
 
 def fastest(work: Callable[[], object], *, times: int = 3) -> float:
-    """Return the least seconds that ``work`` takes: the first time is slower, and a disturbed one."""
+    """Return the least seconds that ``work`` takes: first and disturbed times are longer."""
     clock = [time.perf_counter()]
     for _ in range(times):
         work()
