@@ -28,7 +28,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from hale.core.grid import Grid
-from hale.core.method import Detector, Precision, Training
+from hale.core.method import Detector, Training
+from hale.core.run import Precision
 from hale.core.scan import Contrast, Scan, Space
 from hale.methods import METHODS
 from hale.recipe import build_recipe

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from speed import flop, gemm, seconds
 from torch import Tensor
 
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.diffusion.noise import Noise, drawn
 from hale.diffusion.process import noised
 from hale.diffusion.schedules import Schedule, levels_of

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.methods.ae import AE
 from hale.nets.autoencoder import AutoEncoder
 from hale.train.learn import held_out_loss, mean_l1

@@ -18,12 +18,12 @@ from hale.core.method import (
     Detector,
     Method,
     Placed,
-    Precision,
     Reconstructs,
     State,
     Supervision,
     Training,
 )
+from hale.core.run import Precision
 from hale.core.scan import Case, Contrast, Scan, Space
 from hale.methods import METHODS, describe
 from hale.pipeline.base import restored

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.methods.cevae import CEVAE, Target, filling_error, squares
 from hale.nets.latent import Passed
 from hale.train.run import FabricRun

@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import binary_erosion
 
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.methods.dae import DAE, brain_error
 from hale.train.learn import Schedule, held_out_loss
 from hale.train.run import FabricRun

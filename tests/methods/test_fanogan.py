@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from hale.core.errors import Refused
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.methods import fanogan
 from hale.methods.fanogan import FAnoGAN, Trio, frozen, gradient_penalty
 from hale.recipe import build_recipe

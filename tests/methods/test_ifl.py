@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from hale.core.errors import Refused
-from hale.core.method import Estimates, Precision, Seeded, Training
+from hale.core.method import Estimates, Seeded, Training
+from hale.core.run import Precision
 from hale.methods.ifl import IFL, IFLDetector
 from hale.recipe import bundled, read_recipe
 from hale.train.classes import PUBLISHED, Palette

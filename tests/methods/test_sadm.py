@@ -14,7 +14,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hale.core.errors import Refused
-from hale.core.method import BASE, Precision, Training
+from hale.core.method import BASE, Training
+from hale.core.run import Precision
 from hale.data.lesions.synthetic import Kind
 from hale.methods.cddpm import CDDPM
 from hale.methods.ddpm import DDPM

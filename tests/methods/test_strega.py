@@ -9,7 +9,8 @@ from scipy.ndimage import label
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.core.scan import Contrast, RawScan, Scan, Space, Volume
 from hale.io.cache import Cache
 from hale.methods.strega import StReGA, divergence, stretched

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from hale.core.method import Precision, Reconstructs, Seeded, Training
+from hale.core.method import Reconstructs, Seeded, Training
+from hale.core.run import Precision
 from hale.methods.cevae import CEVAE
 from hale.methods.gmvae import GMVAE
 from hale.methods.svae import SVAE

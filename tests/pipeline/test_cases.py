@@ -14,7 +14,8 @@ import pytest
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import BASE, Precision
+from hale.core.method import BASE
+from hale.core.run import Precision
 from hale.core.trace import Trace
 from hale.data.bids import read_bids
 from hale.data.layouts.labels import ANY, Labels

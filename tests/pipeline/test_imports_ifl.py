@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hale.core.errors import Refused
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.nets.implicit_field import ImplicitField
 from hale.pipeline.imports import import_weights
 from hale.pipeline.model import load_model

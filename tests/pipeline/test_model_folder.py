@@ -11,7 +11,8 @@ import pytest
 
 from hale.calibration import Calibrating, calibrated, normative
 from hale.core.errors import Refused
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.io import model as folder_io
 from hale.pipeline.model import Model, load_model, runs_in, save_model
 from hale.recipe import build_recipe

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from hale.calibration import Calibrating, calibrated, normative
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.core.scan import Contrast, RawScan, Volume
 from hale.io.cache import Cache
 from hale.pipeline.detect import detect

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from hale.core.errors import Refused
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.io.model import MANIFEST, PROVENANCE, STATE
 from hale.pipeline.calibrate import recalibrate
 from hale.pipeline.fit import fit

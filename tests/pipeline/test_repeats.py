@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from hale.core.grid import Grid
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.core.scan import Contrast, Scan, Space
 from hale.core.types import Map
 from hale.pipeline.model import Model, load_model, save_model, score

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from hale.core.errors import Refused
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.pipeline.calibrate import with_settings
 from hale.pipeline.model import Model
 from hale.recipe import build_recipe

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.nets.implicit_field import CLASSES, ImplicitField
 from hale.train.auto_decoder import AutoDecoder, Growth, RowAdam, cross_entropy, epoch_of
 from hale.train.classes import Palette, centres_of

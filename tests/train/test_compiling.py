@@ -7,7 +7,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from hale.core.errors import Refused
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.train.compiling import compile_nets, refuse_without_compiler
 from hale.train.run import FabricRun
 

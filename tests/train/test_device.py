@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.nets.sequential_vae import SequentialVAE
 from hale.train.device import arithmetic, repeatable
 from hale.train.run import FabricRun

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from hale.core.errors import Refused
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.recipe import build_recipe
 from hale.train.learn import Lessons, Schedule, held_out_loss, mean_l1
 from hale.train.run import FabricRun

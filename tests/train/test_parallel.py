@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from hale.core.errors import Refused
-from hale.core.method import Device, Precision
+from hale.core.run import Device, Precision
 from hale.train.team import each_machines, joined, processes_started
 
 PROGRAM = Path(__file__).with_name("tiny_team.py")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.nets.implicit_field import multiplied_out
 from hale.train.classes import Palette, centres_of
 from hale.train.points import volumes_of

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hale.core.errors import Refused
-from hale.core.method import Device, Precision, Run, Step
+from hale.core.run import Device, Precision, Run, Step
 from hale.train.device import computes_in_bf16, resolve_device, resolve_precision
 from hale.train.run import FabricRun
 from hale.train.schedule import anneal

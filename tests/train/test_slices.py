@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from hale.core.errors import Refused
-from hale.core.method import Placed, Precision, Reconstructs
+from hale.core.method import Placed, Reconstructs
+from hale.core.run import Precision
 from hale.core.scan import Scan
 from hale.nets.denoising_unet import DenoisingUNet
 from hale.train.best import Best

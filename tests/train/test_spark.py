@@ -9,7 +9,8 @@ import torch
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import Precision, Stage, Training
+from hale.core.method import Stage, Training
+from hale.core.run import Precision
 from hale.core.scan import Contrast, Scan, Space
 from hale.nets.resnet import ResNet, enlarged, fill_encoder
 from hale.nets.spark import MaskedAutoEncoder

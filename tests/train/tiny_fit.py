@@ -15,7 +15,8 @@ import torch
 from safetensors.numpy import save_file
 
 from hale.core.grid import Grid
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.core.scan import Contrast, Scan, Space
 from hale.recipe import build_recipe
 from hale.train.run import FabricRun, FabricStep

@@ -15,7 +15,8 @@ from tiny_fit import scans
 from torch import nn
 
 from hale.core.errors import Refused
-from hale.core.method import Precision, Training
+from hale.core.method import Training
+from hale.core.run import Precision
 from hale.recipe import build_recipe
 from hale.train.checkpoint import Checkpoints
 from hale.train.run import FabricRun

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hale.core.errors import Refused
-from hale.core.method import Device, Precision
+from hale.core.run import Device, Precision
 from hale.core.scan import Contrast
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from hale.cli.arguments import (
 from hale.cli.output import print_json, say, tell
 from hale.cli.progress import Bars
 from hale.core.errors import Refused
-from hale.core.method import Device, Precision
+from hale.core.run import Device, Precision
 from hale.core.scan import Contrast, Split
 
 if TYPE_CHECKING:

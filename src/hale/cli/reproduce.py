@@ -23,7 +23,7 @@ from hale.cli.arguments import (
 from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
 from hale.core.errors import Refused
-from hale.core.method import Device, Precision
+from hale.core.run import Device, Precision
 
 
 def command(

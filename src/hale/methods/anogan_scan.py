@@ -17,7 +17,8 @@ from torch import Generator as Draw
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
+from hale.core.method import State, Supervision, Training, refuse_foreign_state
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.blocks import to_channels_last
 from hale.nets.scan_gan import LATENT, Discriminator, Generator, Head

@@ -13,7 +13,8 @@ from annotated_types import Ge
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.grid import resample, resample_mask
-from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
+from hale.core.method import State, Supervision, Training, refuse_foreign_state
+from hale.core.run import Run
 from hale.core.scan import Scan, Space
 from hale.post.smooth import smoothed
 

@@ -11,7 +11,8 @@ import numpy as np
 from annotated_types import Gt
 
 from hale.core.anomaly import AnomalyMap
-from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
+from hale.core.method import State, Supervision, Training, refuse_foreign_state
+from hale.core.run import Run
 from hale.core.scan import Scan, Space
 from hale.core.types import Image
 

@@ -14,7 +14,8 @@ from annotated_types import Ge, Le, Lt
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.autoencoder import VariationalAutoEncoder
 from hale.train.elbo import negative_elbo

@@ -13,7 +13,8 @@ from annotated_types import Ge, Gt, Lt
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
+from hale.core.method import State, Supervision, Training, refuse_foreign_state
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.blocks import to_channels_last
 from hale.nets.scan_autoencoder import Layout, ScanAutoEncoder

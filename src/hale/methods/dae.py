@@ -12,7 +12,8 @@ from annotated_types import Ge
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.diffusion.noise import coarse_noise
 from hale.nets.denoising_unet import DenoisingUNet

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.state import load
 from hale.train.denoiser import Denoiser, Noised

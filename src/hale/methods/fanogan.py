@@ -20,7 +20,8 @@ from jaxtyping import Float
 from torch import Generator as Draw
 from torch import Tensor, nn
 
-from hale.core.method import Run, State, Step, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run, Step
 from hale.core.scan import Space
 from hale.nets.blocks import padded
 from hale.nets.gan import MULTIPLE, Critic, Generator, LatentEncoder, Restorer

@@ -12,7 +12,8 @@ from typing import Annotated, ClassVar
 import torch
 from annotated_types import Ge
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.mixture_vae import MixtureVAE
 from hale.train.elbo import Elbo

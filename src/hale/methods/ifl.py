@@ -18,7 +18,8 @@ from torch import Tensor
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import Precision, Run, State, Supervision, Training, refuse_foreign_state
+from hale.core.method import State, Supervision, Training, refuse_foreign_state
+from hale.core.run import Precision, Run
 from hale.core.scan import Scan, Space
 from hale.core.types import Image, Map
 from hale.nets.implicit_field import CLASSES, ImplicitField, multiplied_out

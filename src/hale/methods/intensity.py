@@ -12,7 +12,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from hale.core.anomaly import AnomalyMap
-from hale.core.method import Run, State, Supervision, Training, refuse_foreign_state
+from hale.core.method import State, Supervision, Training, refuse_foreign_state
+from hale.core.run import Run
 from hale.core.scan import Contrast, Scan, Space
 
 SIGN: Final = {

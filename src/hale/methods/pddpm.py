@@ -15,7 +15,8 @@ from annotated_types import Ge, Len
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.diffusion.process import Target
 from hale.nets.state import load

@@ -22,7 +22,8 @@ from torch import Generator, Tensor
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Case, Space
 from hale.data.lesions.synthetic import Kind, corrupted
 from hale.train.draws import batch_of

@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar
 import torch
 from annotated_types import Ge, Lt
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.skip_autoencoder import Head, SkipAutoEncoder
 from hale.nets.state import load

@@ -16,7 +16,8 @@ from annotated_types import Ge, Gt, Le, MinLen
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.context_vae import Activation, Coded, ContextVAE, adopt, fitted, shapes
 from hale.train.context import ContextRestorer, Decision, Reading, Residue, refuse_cut

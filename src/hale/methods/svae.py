@@ -17,7 +17,8 @@ from annotated_types import Ge
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.core.scan import Scan, Space
 from hale.nets.sequential_vae import SequentialVAE
 from hale.train.elbo import negative_elbo

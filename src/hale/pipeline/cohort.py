@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hale.core.errors import Refused
-from hale.core.method import Precision
 from hale.core.quality import Verdict
+from hale.core.run import Precision
 from hale.core.scan import RawScan, Slots
 from hale.data.cohort import Entry
 from hale.io.cache import Cache

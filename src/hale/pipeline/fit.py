@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hale.core.method import Detector, Placed, Precision, Supervision, Training
+from hale.core.method import Detector, Placed, Supervision, Training
+from hale.core.run import Precision
 from hale.data.cohort import Entry
 from hale.io.cache import key_of
 from hale.pipeline.calibrate import calibrate, refuse_few

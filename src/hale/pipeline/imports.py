@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final, cast
 
 from hale.core.errors import Refused
-from hale.core.method import Precision, State
+from hale.core.method import State
+from hale.core.run import Precision
 from hale.core.scan import Space
 from hale.io.nifti import file_hash
 from hale.pipeline.model import Model, save_model, versions

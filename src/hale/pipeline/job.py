@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.core.scan import Space
 from hale.data.folder import Reading
 from hale.io.cache import Cache

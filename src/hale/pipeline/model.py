@@ -17,7 +17,8 @@ from hale.calibration import Calibration, from_arrays
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.method import Decides, Detector, Placed, Precision, Seeded
+from hale.core.method import Decides, Detector, Placed, Seeded
+from hale.core.run import Precision
 from hale.core.scan import Contrast, Scan, Space
 from hale.io.model import ModelFiles, read_model, write_model
 from hale.pipeline.base import restored

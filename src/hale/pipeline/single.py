@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hale.core.errors import Refused
-from hale.core.method import Placed, Precision, Supervision
+from hale.core.method import Placed, Supervision
+from hale.core.run import Precision
 from hale.core.scan import Contrast, RawScan
 from hale.io.cache import key_of
 from hale.methods import METHODS

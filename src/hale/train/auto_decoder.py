@@ -15,7 +15,8 @@ from annotated_types import Ge, Gt
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from hale.core.method import Run, Training
+from hale.core.method import Training
+from hale.core.run import Run
 from hale.nets.implicit_field import CLASSES, ImplicitField
 from hale.train.classes import Centres
 from hale.train.points import Sampling, volumes_of

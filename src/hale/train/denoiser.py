@@ -10,12 +10,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
-from hale.core.method import Precision, State
+from hale.core.method import State
+from hale.core.run import Precision
 from hale.core.scan import Scan
 from hale.core.types import Image, Mask
 from hale.diffusion.noise import Noise, drawn
@@ -201,14 +202,17 @@ def about(brain: Mask) -> tuple[slice, slice]:
     """
     if not brain.any():
         return slice(None), slice(None)
-    shadow, sides = brain.any(2), []
-    for axis in (1, 0):
-        there, length = np.flatnonzero(shadow.any(axis)), brain.shape[1 - axis]
-        wanted = int(there[-1] - there[0]) + 1 + 2 * MARGIN
-        side = min(-(-wanted // MARGIN) * MARGIN, length)
-        first = min(max(int(there[0] + there[-1] + 1 - side) // 2, 0), length - side)
-        sides.append(slice(first, first + side))
-    return sides[0], sides[1]
+    shadow: Bool[np.ndarray, "i j"] = np.asarray(brain.any(2))
+    rows, columns = (_side(line) for line in (shadow.any(1), shadow.any(0)))
+    return rows, columns
+
+
+def _side(line: Bool[np.ndarray, " n"]) -> slice:
+    there = np.flatnonzero(line)
+    wanted = int(there[-1] - there[0]) + 1 + 2 * MARGIN
+    side = min(-(-wanted // MARGIN) * MARGIN, len(line))
+    first = min(max(int(there[0] + there[-1] + 1 - side) // 2, 0), len(line) - side)
+    return slice(first, first + side)
 
 
 def refuse_levels(at: Sequence[int], count: int) -> None:

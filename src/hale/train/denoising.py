@@ -9,7 +9,7 @@ from annotated_types import Ge, Len
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Run
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.diffusion.noise import Noise
 from hale.diffusion.process import Target, target_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from hale.core.errors import Refused
-from hale.core.method import Device, Precision
+from hale.core.run import Device, Precision
 
 
 def resolve_device(device: str) -> Device:

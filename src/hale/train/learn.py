@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from hale.core.method import Run, Training
+from hale.core.method import Training
+from hale.core.run import Run
 from hale.core.scan import Scan
 from hale.train.best import Best
 from hale.train.ema import Averaged

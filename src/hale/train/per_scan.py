@@ -13,7 +13,8 @@ from torch import Generator, Tensor
 
 from hale.core.anomaly import AnomalyMap
 from hale.core.errors import Refused
-from hale.core.method import Precision, State
+from hale.core.method import State
+from hale.core.run import Precision
 from hale.core.scan import Scan
 from hale.core.types import Image, Map, Mask
 from hale.train.best import Best

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from hale.core.anomaly import AnomalyMap
-from hale.core.method import Precision, State
+from hale.core.method import State
+from hale.core.run import Precision
 from hale.core.scan import Scan
 from hale.core.types import Image
 from hale.nets.blocks import to_channels_last

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.nets.implicit_field import ImplicitField
 from hale.train.auto_decoder import Growth, cross_entropy
 from hale.train.device import arithmetic

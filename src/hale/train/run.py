@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hale.core.errors import Refused
-from hale.core.method import Device, Precision
+from hale.core.run import Device, Precision
 from hale.nets.blocks import to_channels_last
 from hale.train.checkpoint import Checkpoints, Resume
 from hale.train.compiling import compiled

@@ -14,7 +14,8 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from hale.core.anomaly import AnomalyMap
-from hale.core.method import BASE, Precision, State
+from hale.core.method import BASE, State
+from hale.core.run import Precision
 from hale.core.scan import Scan
 from hale.core.types import Image, Map
 from hale.nets.blocks import to_channels_last

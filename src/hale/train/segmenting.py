@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from hale.core.errors import Refused
-from hale.core.method import Detector, Run, State
+from hale.core.method import Detector, State
+from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.siamese_unet import SiameseUNet
 from hale.nets.state import load

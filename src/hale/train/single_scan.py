@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Lt, MultipleOf
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.train.augment import Augmentation
 from hale.train.device import repeatable
 from hale.train.run import mixed

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor, nn
 
 from hale.core.errors import Refused
-from hale.core.method import Precision
+from hale.core.run import Precision
 from hale.core.scan import Scan
 from hale.core.types import Image
 from hale.train.device import arithmetic

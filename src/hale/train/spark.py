@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from hale.core.errors import Refused
-from hale.core.method import Run, State, Supervision, Training
+from hale.core.method import State, Supervision, Training
+from hale.core.run import Run
 from hale.nets.blocks import padded
 from hale.nets.resnet import CELL, ResNet
 from hale.nets.spark import MaskedAutoEncoder

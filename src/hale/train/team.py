@@ -18,7 +18,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from hale.core.errors import Refused, RefusedElsewhere
-from hale.core.method import Device, Precision
+from hale.core.run import Device, Precision
 from hale.train.device import resolve_device, resolve_precision
 
 Result = TypeVar("Result")

@@ -11,7 +11,8 @@ from annotated_types import Ge, Gt
 from torch import Generator, Tensor, nn
 
 from hale.core.anomaly import AnomalyMap
-from hale.core.method import Precision, Run, State
+from hale.core.method import State
+from hale.core.run import Precision, Run
 from hale.core.scan import Scan
 from hale.core.types import Image, Map
 from hale.nets.blocks import to_channels_last
