@@ -202,8 +202,8 @@ def about(brain: Mask) -> tuple[slice, slice]:
     """
     if not brain.any():
         return slice(None), slice(None)
-    shadow: Bool[np.ndarray, "i j"] = np.asarray(brain.any(2))
-    rows, columns = (_side(line) for line in (shadow.any(1), shadow.any(0)))
+    shadow = np.asarray(brain.any(2))
+    rows, columns = (_side(np.asarray(shadow.any(axis))) for axis in (1, 0))
     return rows, columns
 
 
