@@ -163,6 +163,12 @@ def test_methods_tell_the_order_of_the_post_processing(found):
     )
 
 
+def test_a_page_says_what_the_method_learns_from(found):
+    supervised = "healthy scans and lesion masks"
+    told = replace(found, provenance=found.provenance | {"learnt_from": supervised})
+    assert f"; it learns from {supervised}." in methods_paragraph(told)
+
+
 @pytest.mark.parametrize(
     ("prep", "phrase"),
     [

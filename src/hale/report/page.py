@@ -45,6 +45,7 @@ RECORD = {
     "command": "Command",
     "hale": "hale version",
     "method": "Method",
+    "learnt_from": "Learns from",
     "reference": "Reference",
     "recipe_name": "Recipe",
     "model": "Model",

@@ -117,8 +117,9 @@ def methods_paragraph(detection: Detection) -> str:
     method = str(record.get("method") or "a method that the record does not name")
     cited = f" [{record['reference']}]" if record.get("reference") else ""
     model = f", model {record['model']}" if record.get("model") else ""
+    learnt = f"; it learns from {record['learnt_from']}" if record.get("learnt_from") else ""
     sentences = [
-        f"The {contrasts} scan was scored by {method}{cited} with {tool}{model}.",
+        f"The {contrasts} scan was scored by {method}{cited} with {tool}{model}{learnt}.",
         *_preparation(recipe.get("prep"), detection),
         *_post_processing(recipe.get("post")),
         *_way_back(recipe.get("prep")),
