@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hale.cli.app import run
 from hale.core.errors import Refused
 from hale.core.scan import Contrast
 from hale.pipeline.experiment import (
@@ -136,3 +137,13 @@ def test_a_setting_that_the_recipe_lacks_is_refused_with_the_recipe():
 def test_a_spread_without_deviation_is_no_spread_of_zero():
     experiment = read_experiment("thresh-2025-t1")
     assert experiment.published[Patients.WMH].of("dice") == Spread(9.38, None)
+
+
+def test_the_command_lists_the_bundled_ones_and_asks_for_what_it_needs(capsys):
+    assert run(["reproduce"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in said] == NAMES
+    assert run(["reproduce", "ddpm-2025-t2", "--out", "x"]) == 2
+    assert "--data: is missing; give the DATA_DIR" in capsys.readouterr().err
+    assert run(["reproduce", "ddpm-2025-t2", "--data", "x"]) == 2
+    assert "--out: is missing" in capsys.readouterr().err
