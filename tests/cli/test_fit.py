@@ -146,3 +146,11 @@ def test_a_setting_that_cannot_be_is_refused_by_name(fit, tmp_path, capsys, line
     assert run(fit(tmp_path / "model", "--set", setting)) == 2
     assert said in line(capsys)
     assert not list(tmp_path.iterdir())
+
+
+def test_cases_and_bases_are_for_methods_that_take_them(fit, cohort, tmp_path, capsys, line):
+    assert run(fit(tmp_path / "model", "--cases", str(cohort))) == 2
+    assert "dae learns from healthy scans alone" in line(capsys)
+    assert run(fit(tmp_path / "model", "--set", "base=models/cddpm")) == 2
+    assert "base: dae builds on no fitted model" in line(capsys)
+    assert not list(tmp_path.iterdir())
