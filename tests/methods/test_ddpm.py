@@ -17,7 +17,7 @@ from hale.recipe import build_recipe, bundled, read_recipe
 from hale.train.denoiser import about
 from hale.train.denoising import Maps, posed
 from hale.train.run import FabricRun
-from hale.train.slices import Slices
+from hale.train.slices import Slices, together
 
 TINY = DDPM(width=8, multipliers=(1, 2), blocks=1, lr=1e-2, batch=4, steps=6, augment=False)
 
@@ -91,6 +91,12 @@ def test_a_scan_is_scored_with_one_map_for_each_level_and_draw(healthy):
         k_noise = (x_t[:, 0, 0, 0] + abar.sqrt()) / (1 - abar).sqrt()  # the corner is 0, so -1
         expected = maps[int(t[0])][0, 0, 0, 0].expand(len(x_t))
         torch.testing.assert_close(k_noise, expected, check_dtype=False, rtol=1e-4, atol=1e-5)
+
+
+def test_a_gpu_restores_a_published_volume_in_one_pass_a_cpu_in_batches():
+    """Check 14: 50 slices; on a CPU eight at once are as fast, and each is restored once."""
+    assert together("cuda:0") >= 50
+    assert together("cpu") == 8
 
 
 def test_noise_covers_the_background_too():

@@ -1,7 +1,7 @@
 """Residual block and attention of the U-Net of the diffusion methods.
 
 Reference: Dhariwal and Nichol 2021, "Diffusion models beat GANs on image synthesis",
-arXiv:2105.05233. Pixels that lie channels last stay so.
+arXiv:2105.05233. On a CPU, pixels that lie channels last stay so.
 """
 
 from enum import Enum, auto
