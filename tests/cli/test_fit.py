@@ -101,6 +101,18 @@ def test_a_full_folder_is_refused_and_left_alone(fit, tmp_path, capsys, line):
     assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
 
 
+@pytest.mark.parametrize(("recipe", "key"), [("sadm-small", "base"), ("cddpm-small", "pretrained")])
+def test_what_a_recipe_builds_on_is_not_replaced(tmp_path, capsys, line, recipe, key):
+    models = tmp_path / "models"
+    kept = models / "before" / "state.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    given = ["--data", str(tmp_path / "healthy"), "--out", str(models), "--overwrite"]
+    assert run(["fit", recipe, *given, "--set", f"{key}={kept.parent}"]) == 2
+    assert f"--out {models}: holds the input {kept.parent}" in line(capsys)
+    assert kept.read_text() == "mine"
+
+
 def test_nothing_to_resume_is_refused_and_a_finished_model_is_kept(fit, place, capsys, line):
     before = (place.model / STATE).read_bytes()
     assert run(fit(place.model, "--resume", "latest")) == 2

@@ -87,12 +87,13 @@ def command(
     from hale.io.model import is_model
     from hale.pipeline.fit import fit
     from hale.pipeline.job import Options
-    from hale.recipe import bundled_or_path, read_recipe
+    from hale.recipe import FOLDERS, bundled_or_path, read_recipe
 
     chosen = read_recipe(bundled_or_path(recipe), setting or ())
     step = step_of(resume)
     going_on = step is not None and is_model(out)  # the model that a budget cut short
     inputs = [data, *([cases] if cases else [])]
+    inputs += [Path(name) for key in FOLDERS if (name := getattr(chosen, key))]
     refuse_full_folder(out, overwrite=overwrite or going_on, inputs=inputs)
     with Bars() as bars:
         options = Options(
