@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hale.core.errors import Refused
 from hale.core.method import Precision, Training
 from hale.data.lesions.synthetic import Kind
 from hale.methods.ddpm import DDPM
@@ -117,35 +118,67 @@ def test_anomalies_made_of_other_scans_are_refused(kind):
         SADM(anomaly=kind)
 
 
-def test_half_of_a_step_shows_lesion(labelled):
+def test_half_of_the_slices_are_drawn_from_those_with_lesion(labelled):
     cases = marked(labelled)
     ill = cases.lesion.flatten(1).any(1)
     assert 0 < ill.sum() < len(cases)  # 3 slices of each case
-    material = SADMCases().materials(
-        Training(space=labelled[0].scan.space, cases=labelled, held_out_cases=labelled[:1])
-    )
-    learnt, watched = material
-    which = torch.randint(len(learnt), (400,), generator=draw())
-    drawn = learnt[which].lesion.flatten(1).any(1)
-    assert drawn[:200].all()
+    training = Training(space=labelled[0].scan.space, cases=labelled, held_out_cases=labelled[:1])
+    learnt, watched = SADMCases().materials(training)
     share = float(ill.float().mean())
-    assert float(drawn[200:].float().mean()) == pytest.approx(share, abs=0.12)
+    assert shown(learnt) == pytest.approx(0.5 + 0.5 * share, abs=0.04)
     assert watched is not None
     assert len(watched) == len(cases) // 2
-    released = Balanced(cases, cases, 0.0)[which].lesion.flatten(1).any(1)
-    assert float(released.float().mean()) == pytest.approx(share, abs=0.1)
+    assert shown(Balanced(cases, cases, 0.0)) == pytest.approx(share, abs=0.04)
+    assert shown(Balanced(cases[ill.nonzero()[:, 0]], cases, 1.0)) == 1
 
 
-def test_the_rest_of_a_step_may_be_healthy(labelled, healthy):
+def shown(material: Balanced) -> float:
+    """Which share of the slices that are drawn shows lesion."""
+    which = torch.randint(len(material), (2000,), generator=draw())
+    return float(material[which].lesion.flatten(1).any(1).float().mean())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_the_rest_may_be_healthy(labelled, healthy, share):
     training = Training(space=labelled[0].scan.space, cases=labelled, healthy=healthy)
-    learnt, watched = SADMCases(others=Others.HEALTHY).materials(training)
-    drawn = learnt[torch.arange(40)].lesion.flatten(1).any(1)
-    assert drawn.tolist() == 20 * [True] + 20 * [False]
+    learnt, watched = SADMCases(others=Others.HEALTHY, share=share).materials(training)
+    drawn = learnt[torch.arange(400)].lesion.flatten(1).any(1)
+    assert float(drawn.float().mean()) == share
     assert watched is None
     assert not unmarked(axial(healthy)).lesion.any()
 
 
-def test_a_case_without_any_lesion_teaches_all_the_same(labelled):
+def test_every_slice_of_either_kind_can_be_drawn(labelled, healthy):
+    training = Training(space=labelled[0].scan.space, cases=labelled, healthy=healthy)
+    learnt, _ = SADMCases(others=Others.HEALTHY).materials(training)
+    seen = learnt[torch.arange(len(learnt))]
+    ill = seen.lesion.flatten(1).any(1)
+    assert len(seen.x[ill].unique(dim=0)) == len(learnt.ill)
+    assert len(seen.x[~ill].unique(dim=0)) == len(learnt.rest)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_a_batch_is_the_same_however_it_is_shared(labelled, processes):
+    training = Training(space=labelled[0].scan.space, cases=labelled)
+    learnt, _ = SADMCases().materials(training)
+    which = torch.randint(len(learnt), (4,), generator=draw())  # of four, each has one
+    whole = learnt[which]
+    for rank in range(processes):
+        part = learnt[which[rank::processes]]
+        assert torch.equal(part.x, whole.x[rank::processes])
+        assert torch.equal(part.lesion, whole.lesion[rank::processes])
+
+
+def test_cases_without_any_lesion_teach_nothing(labelled):
     empty = [replace(case, lesion=np.zeros_like(case.lesion)) for case in labelled]
-    learnt, _ = SADMCases().materials(Training(space=labelled[0].scan.space, cases=empty))
-    assert len(learnt[torch.arange(8)]) == 8
+    training = Training(space=labelled[0].scan.space, cases=empty, held_out_cases=labelled)
+    with pytest.raises(Refused, match=f"cases {empty[0].scan.id}, .*: no lesion is left in them"):
+        SADMCases().materials(training)
+
+
+@pytest.mark.parametrize("method", [TINY, SADMCases(width=4)])
+def test_a_level_that_the_base_lacks_is_refused_before_anything_is_learnt(training, method):
+    run = FabricRun(device="cpu", precision=Precision.FULL)
+    with pytest.raises(Refused, match="level 1000: there are 1000 levels of noise, 0 to 999"):
+        replace(method, levels=(1000,)).fit(training, run)
+    assert run.steps_done == 0

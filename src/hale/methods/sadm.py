@@ -29,11 +29,13 @@ from hale.data.lesions.synthetic import Kind, corrupted
 from hale.train.draws import batch_of
 from hale.train.learn import Material
 from hale.train.segmented import Segmented
-from hale.train.segmenting import Marked, SegmentingLessons, diffusion_of
+from hale.train.segmenting import Marked, SegmentingLessons
 from hale.train.slices import Slices, axial
 
 MADE_OF_OTHERS = (Kind.FPI, Kind.PII, Kind.SHAPE)
 """Synthetic anomalies that need another scan, or real lesions."""
+KINDS = 100
+"""Of so many indices that follow each other, a share is of one kind of slice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class SADM(SegmentingLessons):
     def fit(self, training: Training, run: Run) -> Segmented:
         """Minimise the error of finding synthetic anomalies in healthy slices."""
         torch.manual_seed(run.seed)
-        base = diffusion_of(training.base)
+        base = self.base_of(training)
         own = self.network(training.space)
         mm = training.space.grid.spacing
 
@@ -87,14 +89,14 @@ class SADMCases(SegmentingLessons):
     supervision: ClassVar[Supervision] = Supervision.LESION_MASKS
 
     share: Annotated[float, Ge(0), Le(1)] = 0.5
-    """Of the slices of a step, those that are drawn from slices with lesion."""
+    """Of the slices, those that are drawn from slices with lesion."""
     others: Others = Others.CASES
     """What the rest is drawn from."""
 
     def fit(self, training: Training, run: Run) -> Segmented:
         """Minimise the error of finding the lesions of patients."""
         torch.manual_seed(run.seed)
-        base = diffusion_of(training.base)
+        base = self.base_of(training)
         own = self.network(training.space)
         self.teach(own, training, run, self.objective(base, as_marked))
         return self.detector(own, base, run)
@@ -104,34 +106,46 @@ class SADMCases(SegmentingLessons):
         raise no_base("sadm_cases")
 
     def materials(self, training: Training) -> tuple[Material, Material | None]:
-        """Return slices of cases, with as many lesions as asked for; held-out ones as they are."""
+        """Return slices of cases, with as many lesions as asked for; held-out ones as they are.
+
+        Raises:
+            Refused: No case to learn from has a lesion.
+        """
         slices = marked(training.cases)
         healthy = self.others is Others.HEALTHY
         rest = unmarked(axial(training.healthy)) if healthy else slices
         ill = slices[slices.lesion.flatten(1).any(1).nonzero()[:, 0]]
+        if not len(ill):
+            names = ", ".join(case.scan.id for case in training.cases)
+            remedy = "give more cases, or hold out others (cohort.held_out)"
+            raise Refused(f"cases {names}", "no lesion is left in them to learn from", remedy)
         watched = marked(training.held_out_cases) if training.held_out_cases else None
         return Balanced(ill, rest, self.share), watched
 
 
 @dataclass(frozen=True, eq=False)
 class Balanced:
-    """Slices of which a stated share show lesion. An index stands for one of either kind."""
+    """Slices of which a stated share is drawn from those with lesion, the others from the rest.
+
+    An index stands for one slice, whatever other indices it is asked for with: so a batch is the
+    same however processes share it. Of all indices, `share` (to a hundredth) are of the first kind.
+    """
 
     ill: Marked
     rest: Marked
     share: float
 
     def __len__(self) -> int:
-        return max(len(self.ill), 1) * len(self.rest)
+        return KINDS * len(self.ill) * len(self.rest)
 
     def __getitem__(self, which: Int[Tensor, " m"]) -> Marked:
-        count = round(self.share * len(which)) if len(self.ill) else 0
-        a = self.ill[which[:count] % max(len(self.ill), 1)]
-        b = self.rest[which[count:] % len(self.rest)]
+        is_ill, n = which % KINDS < round(self.share * KINDS), which // KINDS
+        a, b = self.ill[n % len(self.ill)], self.rest[n % len(self.rest)]
+        first = is_ill[:, None, None, None]
         return Marked(
-            torch.cat([a.x, b.x]),
-            torch.cat([a.brain, b.brain]),
-            torch.cat([a.lesion, b.lesion]),
+            torch.where(first, a.x, b.x),
+            torch.where(first, a.brain, b.brain),
+            torch.where(first, a.lesion, b.lesion),
         )
 
 

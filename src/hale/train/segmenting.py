@@ -17,13 +17,13 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from hale.core.errors import Refused
-from hale.core.method import Detector, State
+from hale.core.method import Detector, State, Training
 from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.siamese_unet import SiameseUNet
 from hale.nets.state import load
 from hale.post.settings import DataRange
-from hale.train.denoiser import Denoiser, Noised, signed
+from hale.train.denoiser import Denoiser, Noised, refuse_levels, signed
 from hale.train.device import arithmetic
 from hale.train.draws import batch_of
 from hale.train.intensities import varied
@@ -102,6 +102,16 @@ class SegmentingLessons(Lessons):
         net = self.network(space)
         load(net, state)
         return self.detector(net, diffusion_of(base))
+
+    def base_of(self, training: Training) -> Denoiser:
+        """Return the base that is built on.
+
+        Raises:
+            Refused: It is no diffusion model, or lacks one of the levels.
+        """
+        base = diffusion_of(training.base)
+        refuse_levels(self.levels, base.diffusion.count)
+        return base
 
     def network(self, space: Space) -> SiameseUNet:
         """Return a segmenter that has learnt nothing."""
