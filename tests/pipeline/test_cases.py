@@ -25,7 +25,7 @@ from hale.pipeline.cases import case_or_failure, on_model_grid, read_cases
 from hale.pipeline.detect import detect
 from hale.pipeline.fit import fit
 from hale.pipeline.job import Options
-from hale.pipeline.model import Model, load_model
+from hale.pipeline.model import Model, load_model, save_model
 from hale.pipeline.prepare import read_entry
 from hale.pipeline.seen import SEEN_CASE
 from hale.pipeline.workers import Crew, Failure
@@ -294,3 +294,16 @@ def test_a_base_of_whoever_sets_thresholds_is_refused(healthy, base, tmp_path):
     table(folder, {**splits, "sub-01": "calibrate"})
     with pytest.raises(Refused, match="has learnt from sub-01, which is calibrate here"):
         fit(recipe("sadm", base), folder, tmp_path / "model", OPTIONS)
+
+
+def test_a_base_that_is_no_diffusion_model_is_refused_before_a_scan_is_read(model, tmp_path):
+    save_model(model, tmp_path / "base")
+    made = recipe("sadm", tmp_path / "base")
+    with pytest.raises(Refused, match="base: is a Segmented, not a diffusion model"):
+        fit(made, tmp_path / "no scans", tmp_path / "model", OPTIONS)
+
+
+def test_a_level_that_the_base_lacks_is_refused_before_a_scan_is_read(base, tmp_path):
+    made = recipe("sadm", base, levels=[1000])
+    with pytest.raises(Refused, match="level 1000: there are 1000 levels of noise"):
+        fit(made, tmp_path / "no scans", tmp_path / "model", OPTIONS)

@@ -154,6 +154,14 @@ class BuildsOn(Protocol):
     detector is placed and seeded with it. `Method.restore` refuses: it has no base.
     """
 
+    def base_of(self, base: Detector | None) -> Detector:
+        """Return ``base``, which the method works with.
+
+        Raises:
+            Refused: It does not, or there is none.
+        """
+        ...
+
     def restore_on(self, base: Detector, state: State, space: Space) -> Detector:
         """Rebuild the detector on ``base``; ``state`` is its own without the base's arrays."""
         ...

@@ -58,7 +58,7 @@ class SADM(SegmentingLessons):
     def fit(self, training: Training, run: Run) -> Segmented:
         """Minimise the error of finding synthetic anomalies in healthy slices."""
         torch.manual_seed(run.seed)
-        base = self.base_of(training)
+        base = self.base_of(training.base)
         own = self.network(training.space)
         mm = training.space.grid.spacing
 
@@ -96,7 +96,7 @@ class SADMCases(SegmentingLessons):
     def fit(self, training: Training, run: Run) -> Segmented:
         """Minimise the error of finding the lesions of patients."""
         torch.manual_seed(run.seed)
-        base = self.base_of(training)
+        base = self.base_of(training.base)
         own = self.network(training.space)
         self.teach(own, training, run, self.objective(base, as_marked))
         return self.detector(own, base, run)

@@ -57,8 +57,8 @@ def asked_beside(recipe: Recipe, cases: Path | Patients | None, options: Options
         options: How folders are read.
 
     Raises:
-        Refused: One that the method does not take, or lacks; no model at the base's place, or no
-            encoder at its own.
+        Refused: One that the method does not take, or lacks; no model at the base's place, or one
+            that the method does not work with; no encoder at its own.
     """
     if isinstance(recipe.method, BuildsOn) and not recipe.base:
         why = "builds on a fitted model, and the recipe names none"
@@ -66,9 +66,18 @@ def asked_beside(recipe: Recipe, cases: Path | Patients | None, options: Options
     patients = read_cases(cases, recipe, options)
     return Beside(
         patients=patients,
-        base=load_model(Path(recipe.base)) if recipe.base else None,
+        base=_base(recipe),
         pretrained=load_pretrained(Path(recipe.pretrained)) if recipe.pretrained else None,
     )
+
+
+def _base(recipe: Recipe) -> Model | None:
+    """Return the model that a recipe names as its base, which its method works with."""
+    if not isinstance(recipe.method, BuildsOn):
+        return None
+    base = load_model(Path(recipe.base))
+    recipe.method.base_of(base.detector)
+    return base
 
 
 def refuse_unfit_beside(

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from hale.core.errors import Refused
-from hale.core.method import Detector, State, Training
+from hale.core.method import Detector, State
 from hale.core.run import Run
 from hale.core.scan import Space
 from hale.nets.siamese_unet import SiameseUNet
@@ -103,15 +103,15 @@ class SegmentingLessons(Lessons):
         load(net, state)
         return self.detector(net, diffusion_of(base))
 
-    def base_of(self, training: Training) -> Denoiser:
-        """Return the base that is built on.
+    def base_of(self, base: Detector | None) -> Denoiser:
+        """Return the base, a diffusion model that has all levels.
 
         Raises:
-            Refused: It is no diffusion model, or lacks one of the levels.
+            Refused: It is another, or none, or lacks one of the levels.
         """
-        base = diffusion_of(training.base)
-        refuse_levels(self.levels, base.diffusion.count)
-        return base
+        found = diffusion_of(base)
+        refuse_levels(self.levels, found.diffusion.count)
+        return found
 
     def network(self, space: Space) -> SiameseUNet:
         """Return a segmenter that has learnt nothing."""
