@@ -97,6 +97,12 @@ def test_ties_never_exceed_the_rate():
     assert (np.array([3.0, 2.0, 2.0, 1.0]) >= healthy_fpr([3.0, 2.0, 2.0, 1.0], 0.5)).sum() == 1
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_ties_never_exceed_the_rate_in_the_float_type_of_the_scores(kind):
+    score = np.array([3.0, 2.0, 2.0, 1.0], kind)
+    assert (score >= healthy_fpr(score, 0.5)).sum() == 1
+
+
 @pytest.mark.parametrize(
     ("score", "rate"), [([], 0.1), ([np.nan], 0.1), ([1.0], 1.0), ([1.0], -0.1)]
 )

@@ -94,7 +94,8 @@ def healthy_fpr(score: ArrayLike, rate: float) -> float:
     if not values.size or not np.isfinite(values).all() or not 0 <= rate < 1:
         msg = "needs finite scores and a rate from 0 to below 1"
         raise ValueError(msg)
-    values = values.astype(np.result_type(values, np.float32), copy=False)
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
     last = values.size - 1 - floor(rate * values.size + 1e-9)
     # What lies above it may be marked, its ties may not: half of [3, 2, 2, 1] is the 3 alone.
     unmarked = np.partition(values, last)[last]
