@@ -1,16 +1,16 @@
 """Whom an experiment learns from, chooses thresholds on and is tested on: the published lists."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hale.core.errors import Refused
-from hale.core.scan import Split
+from hale.core.scan import Slots, Split
 from hale.data.cohort import Entry, of_split, refuse_shared_people
 from hale.data.folder import Reading, read_folder
 from hale.data.layouts.behrendt import LABELS, root_of
 from hale.pipeline import cases
-from hale.pipeline.experiment import Experiment, Learnt, Patients
+from hale.pipeline.experiment import Experiment, Patients
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +72,8 @@ def read_lists(experiment: Experiment, data: Path, reading: Reading) -> Lists:
             remarks = (*remarks, *(f"{name}: {sentence}" for sentence in said))
         except Refused as refusal:
             remarks = (*remarks, f"{name} is left out: {refusal}")
-    learnt = _learnt(experiment.cases, found)
+    learnt, said = _learnt(experiment, root, reading, found)
+    remarks = (*remarks, *said)
     people = {entry.person for entry in learnt.entries} if learnt else set()
     tested = {
         name: Tested(
@@ -96,20 +97,42 @@ def _learnt_data(experiment: Experiment) -> tuple[Patients, ...]:
     return (experiment.cases.data,) if experiment.cases else ()
 
 
-def _learnt(asked: Learnt | None, found: Mapping[Patients, list[Entry]]) -> cases.Patients | None:
-    """Return the rows of a validation list that a method learns from.
+def _rows(folder: Path, slots: Slots, reading: Reading) -> list[Entry]:
+    """Return the rows of a validation list, as published; none if the scans are not there."""
+    try:
+        return [entry for entry in read_folder(folder, slots, reading)[0] if entry.split is None]
+    except Refused:  # said where the data set is left out
+        return []
+
+
+def _learnt(
+    experiment: Experiment, root: Path, reading: Reading, found: Mapping[Patients, Sequence[Entry]]
+) -> tuple[cases.Patients | None, tuple[str, ...]]:
+    """Return the rows of a validation list that a method learns from, and what is said of them.
+
+    Args:
+        experiment: Which rows of the published list it asks for, if any.
+        root: Of the lists.
+        reading: How they are read.
+        found: What is read of the data sets: a row whose person is tested on may be left out.
 
     Raises:
         Refused: There are none.
     """
+    asked = experiment.cases
     if asked is None:
-        return None
-    first, last = asked.rows
-    entries = [e for e in found.get(asked.data, ()) if e.split is None][first:last]
+        return None, ()
+    (first, last), name = asked.rows, f"{asked.data}_val"
+    whole = replace(reading, published=True)
+    wanted = _rows(root / "Test" / asked.data, ((experiment.contrast,),), whole)[first:last]
+    left = found.get(asked.data, ())
+    entries = [e for n, e in enumerate(wanted) if e in left and e not in wanted[:n]]
     if not entries:
         why = f"has no rows {first} to {last - 1} to learn from"
-        raise Refused(f"{asked.data}_val", why, "copy the list again, or set cases.rows")
-    return cases.Patients(folder=f"{asked.data}_val", entries=entries, labels=LABELS)
+        raise Refused(name, why, "copy the list again, or set cases.rows")
+    said = f"{name}: {len(wanted) - len(entries)} of rows {first} to {last - 1} are not learnt from"
+    also = (f"{said}: listed twice, or tested on",) if len(entries) < len(wanted) else ()
+    return cases.Patients(folder=name, entries=entries, labels=LABELS), also
 
 
 def _refuse_unusable(tested: Mapping[Patients, Tested], root: Path) -> None:
