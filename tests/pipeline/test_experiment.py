@@ -115,6 +115,7 @@ def test_settings_override_the_file():
     [
         ("thresholds=['oracle']", "an oracle is nobody's result"),
         ("published.WMH.dice=[3.0]", "published: WMH is none of the patients"),
+        ("published.MSLUB.dice=[1,2,3]", r"published\.MSLUB\.dice: "),
         ("published.MSLUB.dise=[3.0]", r"published\.MSLUB\.dise: unexpected"),
         ("patients=['BraTS']", "patients.0: input should be 'Brats21', 'MSLUB'"),
         ("rate=1.5", "rate: input should be less than 1"),

@@ -16,13 +16,13 @@ from hale.data.folder import Reading
 from hale.io.cache import Cache
 from hale.metrics import voxel
 from hale.metrics.thresholds import best_val, healthy_fpr
-from hale.pipeline.experiment import Patients, read_experiment
+from hale.pipeline.experiment import Patients, Policy, read_experiment
 from hale.pipeline.job import Options
 from hale.pipeline.lists import read_lists
 from hale.pipeline.model import load_model, score
 from hale.pipeline.reproduce import Request, reproduce
-from hale.pipeline.reproduction import TABLE, text_of
-from hale.pipeline.volumes import whole_case
+from hale.pipeline.reproduction import TABLE, Fold, Reproduction, text_of
+from hale.pipeline.volumes import Cut, Outcome, whole_case
 from hale.post.components import without_small
 
 SHAPE = (40, 40, 6)
@@ -326,6 +326,77 @@ def test_nobody_whom_a_method_learns_from_sets_thresholds(data, experiment):
         lists(data, experiment, "cases.data=Brats21", "cases.rows=[0,3]")
     with pytest.raises(Refused, match="has no rows 7 to 8 to learn from"):
         lists(data, experiment, "cases.data=Brats21", "cases.rows=[7,9]")
+
+
+def test_rows_to_learn_from_are_those_of_the_published_list(data, experiment):
+    table = data / "splits/Brats21_val.csv"
+    before = table.read_text()
+    table.write_text(before.replace("BraTS2021_00000", "BraTS2021_00005"))  # tested on too
+    try:
+        second = lists(data, experiment, "cases.data=Brats21", "cases.rows=[1,2]")
+        both = lists(data, experiment, "cases.data=Brats21", "cases.rows=[0,2]")
+    finally:
+        table.write_text(before)
+    said = "Brats21_val: 1 of rows 0 to 1 are not learnt from: listed twice, or tested on"
+    for found in (second, both):
+        assert [e.id for e in found.learnt.entries] == ["BraTS2021_00002"]
+        assert [e.id for e in found.tested[Patients.BRATS].validation] == ["BraTS2021_00003"]
+        assert (said in found.remarks) == (found is both)
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_place_or_template_that_cannot_be_is_refused_before_all(
+    done, experiment, data, tmp_path, dry, capsys
+):
+    (tmp_path / "out").touch()
+    assert command(experiment, data, tmp_path, *dry) == 2
+    assert f"cannot be a folder: {tmp_path / 'out'} is a file" in capsys.readouterr().err
+    assert command(experiment, data, tmp_path / "out", *dry) == 2
+    assert "give another --out" in capsys.readouterr().err
+    none = ("--template", str(tmp_path / "none.nii.gz"))
+    assert command(experiment, data, tmp_path / "new", *none, *dry) == 2
+    assert "none.nii.gz" in capsys.readouterr().err
+    assert command(experiment, data, done.parent, "--set", "rate=0.05", *dry) == 2
+    assert "holds another experiment; give another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_several_processes_are_refused(experiment, data, tmp_path, dry, monkeypatch, capsys):
+    monkeypatch.setattr("hale.train.team.processes_started", lambda: 4)
+    assert command(experiment, data, tmp_path, *dry) == 2
+    assert "hale reproduce: is for one process, and these are 4" in capsys.readouterr().err
+
+
+def result_of(experiment: Path, healthy: tuple[int, ...], *overrides: str) -> Reproduction:
+    """Return made-up results, a fold for each count of healthy scans."""
+    chosen = read_experiment(str(experiment), overrides)
+    folds = []
+    for number, count in enumerate(healthy):
+        cuts = {p: Cut(0.5, math.nan, count) for p in chosen.thresholds if p is not Policy.ORACLE}
+        outcome = Outcome(cuts=cuts, validation=(), test=(), failed=())
+        folds.append(
+            Fold(
+                number=number,
+                model_sha256="",
+                provenance={},
+                outcomes={Patients.BRATS: outcome},
+                failed=(),
+                remarks=(),
+            )
+        )
+    return Reproduction(experiment=chosen, template=None, published_lists=False, folds=tuple(folds))
+
+
+def test_counts_that_are_told_are_those_of_all_folds(experiment):
+    said = text_of(result_of(experiment, (8, 7)))
+    assert "1 % of the brain of 7 to 8 healthy scans" in said
+    assert "Brats21_val (7 to 8)" in said
+
+
+def test_published_dice_stands_beside_the_threshold_that_it_is_of(experiment):
+    result = result_of(experiment, (8,), 'thresholds=["best_val_exact", "best_val"]')
+    assert result.published(Patients.BRATS, "dice_best_val_exact") is None
+    assert result.published(Patients.BRATS, "dice_best_val") == (53.37, 1.8)
 
 
 def test_healthy_people_who_are_learnt_from_set_no_threshold(data, experiment, tmp_path):

@@ -70,9 +70,9 @@ class Spread(NamedTuple):
 class Figures:
     """What was published of a data set: per volume, then over volumes, then over folds."""
 
-    dice: tuple[float, ...] = ()
-    """Mean and, if known, standard deviation, in per cent; empty: not known."""
-    auprc: tuple[float, ...] = ()
+    dice: Annotated[tuple[float, ...], Len(0, 2)] = ()
+    """Mean and, if known, standard deviation, in per cent; empty: not known. At `BEST_VAL`."""
+    auprc: Annotated[tuple[float, ...], Len(0, 2)] = ()
     """Over all voxels of the grid, likewise."""
 
     def of(self, figure: str) -> Spread | None:
@@ -129,7 +129,7 @@ class Experiment:
         Policy.HEALTHY_FPR,
         Policy.ORACLE,
     )
-    """The first is that of the published figures."""
+    """In the order of the summary; published Dice stands beside `BEST_VAL`."""
     rate: Annotated[float, Gt(0), Lt(1)] = 0.01
     """Share of healthy voxels that ``healthy_fpr`` lets be marked."""
     smallest_mm3: Annotated[float, Ge(0)] = 0.0

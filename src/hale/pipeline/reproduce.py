@@ -1,5 +1,6 @@
 """A published experiment, run on the lists it was published on: fit, choose thresholds, test."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from hale.pipeline.lists import Lists, read_lists
 from hale.pipeline.reproduction import Fold, Reproduction, write_reproduction
 from hale.pipeline.reuse import fitted
 from hale.pipeline.volumes import Tester
+from hale.prep.template import template_of
 
 EXPERIMENT = "experiment.toml"
 """What says whose a folder of results is."""
@@ -75,6 +77,8 @@ def reproduce(request: Request, options: Options) -> Reproduction:
     Raises:
         Refused: A folder of other results; what `read_lists`, `recipes_of` and a fit refuse.
     """
+    refuse_several_processes(options)
+    refuse_place(request)
     options = replace(options, tell=once(options.tell))
     lists = {
         fold: read_lists(request.experiment, request.data, request.reading(fold))
@@ -98,16 +102,50 @@ def claim(request: Request) -> None:
     """Put the experiment's name on the folder of its results.
 
     Raises:
-        Refused: It holds something else.
+        Refused: It cannot be written.
     """
     said = tomli_w.dumps(request.experiment.resolved())
-    there = request.out / EXPERIMENT
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+        (request.out / EXPERIMENT).write_text(said, encoding="utf-8")
+    except OSError as error:
+        why = f"cannot be written ({error.strerror or error})"
+        raise Refused(str(request.out), why, "give another --out") from None
+
+
+def refuse_place(request: Request) -> None:
+    """Refuse what needs no look at the data: a place of other results, a template of no brain.
+
+    Raises:
+        Refused: The folder holds something else, or can be none; the template cannot be read.
+    """
+    out, there, remedy = request.out, request.out / EXPERIMENT, "give another --out"
+    around = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not around.is_dir():
+        raise Refused(str(out), f"cannot be a folder: {around} is a file", remedy)
+    if not os.access(around, os.W_OK | os.X_OK):
+        raise Refused(str(out), f"cannot be written: {around} allows it not", remedy)
+    said = tomli_w.dumps(request.experiment.resolved())
     if there.is_file() and there.read_text(encoding="utf-8") != said:
-        raise Refused(str(request.out), "holds another experiment", "give another --out")
-    if request.out.is_dir() and any(request.out.iterdir()) and not there.is_file():
-        raise Refused(str(request.out), "is not empty", "give another --out")
-    request.out.mkdir(parents=True, exist_ok=True)
-    there.write_text(said, encoding="utf-8")
+        raise Refused(str(out), "holds another experiment", remedy)
+    if out.is_dir() and any(out.iterdir()) and not there.is_file():
+        raise Refused(str(out), "is not empty", remedy)
+    if request.template is not None:
+        template_of(str(request.template.resolve()))
+
+
+def refuse_several_processes(options: Options) -> None:
+    """Refuse to be one of several processes: all would test, and write the same files.
+
+    Raises:
+        Refused: Several were started, or are asked for.
+    """
+    from hale.train.team import processes_started
+
+    count = max(processes_started(), options.devices * options.nodes, options.devices)
+    if count > 1:
+        remedy = "start it without torchrun and srun; share a fit by `hale fit`"
+        raise Refused("hale reproduce", f"is for one process, and these are {count}", remedy)
 
 
 def plan(request: Request) -> list[str]:
@@ -117,6 +155,8 @@ def plan(request: Request) -> list[str]:
         Refused: As `reproduce`, before its first training.
     """
     experiment = request.experiment
+    refuse_several_processes(Options())
+    refuse_place(request)
     lines = [f"{experiment.title} ({experiment.reference})"]
     remarks: dict[str, None] = {}
     for fold in request.asked_folds:

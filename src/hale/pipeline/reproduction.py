@@ -25,7 +25,7 @@ TITLES = {
     f"dice_{Policy.HEALTHY_FPR}": "Dice, threshold of healthy scans",
     f"dice_{Policy.ORACLE}": "best Dice, threshold per volume (oracle)",
     "auprc_grid": "AUPRC over the whole grid",
-    "auprc_brain": "AUPRC in the brain",
+    "auprc_brain": "AUPRC over voxels of brain or lesion",
 }
 OWN_PREPARATION = (
     "expect about 40 % Dice on BraTS21 T2w with a preparation of one's own: independent runs of the"
@@ -71,8 +71,7 @@ class Reproduction:
     def published(self, name: Patients, figure: str) -> Spread | None:
         """Return what was published of a figure, in per cent."""
         figures = self.experiment.published.get(name)
-        headline = f"dice_{self.experiment.thresholds[0]}"
-        called = {headline: "dice", "auprc_grid": "auprc"}.get(figure)
+        called = {f"dice_{Policy.BEST_VAL}": "dice", "auprc_grid": "auprc"}.get(figure)
         return figures.of(called) if figures and called else None
 
     def means(self, name: Patients, figure: str) -> dict[int, float]:
@@ -121,12 +120,15 @@ def labels(result: Reproduction) -> list[str]:
 
 def _policies(result: Reproduction) -> Iterator[str]:
     """Yield which set chose each threshold."""
-    experiment, outcomes = result.experiment, result.folds[0].outcomes
+    experiment = result.experiment
     for policy in experiment.thresholds:
         if policy is Policy.ORACLE:
             yield f"dice_{policy}: chosen for each test volume by its own lesion: an upper bound"
             continue
-        volumes = {name: outcome.cuts[policy].volumes for name, outcome in outcomes.items()}
+        volumes = {
+            name: _range([fold.outcomes[name].cuts[policy].volumes for fold in result.folds])
+            for name in result.data
+        }
         if policy is Policy.HEALTHY_FPR:
             count = next(iter(volumes.values()))
             rate = f"marks {100 * experiment.rate:g} % of the brain of {count} healthy scans"
@@ -233,6 +235,12 @@ def text_of(result: Reproduction) -> str:
 
 def _number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
+
+
+def _range(counts: Sequence[int]) -> str:
+    """Return the count of all folds, or the fewest and the most."""
+    first, last = min(counts), max(counts)
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _listed(numbers: Sequence[int]) -> str:
