@@ -8,8 +8,14 @@ from torch._dynamo.utils import counters
 
 from hale.core.errors import Refused
 from hale.core.run import Precision
+from hale.methods.cddpm import guided
+from hale.nets.conditioned_unet import ConditionedUNet
+from hale.nets.resnet import ResNet
+from hale.nets.unet import UNet
 from hale.train.compiling import compile_nets, refuse_without_compiler
+from hale.train.denoiser import Denoiser, Diffusion
 from hale.train.run import FabricRun
+from hale.train.segmented import Segmented
 
 HAS_COMPILER = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 
@@ -77,6 +83,27 @@ def test_a_compiled_network_learns_the_same_but_for_rounding(tmp_path):
     assert counters["stats"]["unique_graphs"] > graphs
     assert type(owner.net) is Tiny
     assert_near(owner.net, plain)
+
+
+def test_what_is_called_is_what_is_compiled(monkeypatch):
+    """Of a conditioned U-Net its parts, and the networks of what a detector builds on."""
+    seen = []
+    monkeypatch.setattr(nn.Module, "compile", lambda net, **_: seen.append(net))
+    encoder = ResNet(1, out=4, width=4, blocks=(1, 1, 1, 1))
+    net = ConditionedUNet(encoder, UNet(1, width=4, multipliers=(1,), blocks=1, condition=4))
+    base = Denoiser(net=net, restoring=guided, diffusion=Diffusion(), at=(499,))
+    compile_nets(base)
+    assert seen == [base.net.encoder, base.net.unet]
+    seen.clear()
+    above = Segmented(net=Tiny(), base=base, at=(499,))
+    compile_nets(above)
+    assert seen == [above.net, above.base.net.encoder, above.base.net.unet]
+    calls = []
+    for part in (base.net, base.net.encoder, base.net.unet):
+        part.register_forward_hook(lambda part, *_: calls.append(part))
+    x = torch.zeros(1, 1, 32, 32)
+    base.pictures(x, [x, x], (249, 499))
+    assert calls == [base.net.encoder, base.net.unet, base.net.unet]
 
 
 def test_without_a_compiler_it_is_refused_by_name(monkeypatch):

@@ -158,6 +158,8 @@ def _learnt(
     run = run_of(recipe, training, seen, out, options, team)
     if beside.base is not None:
         below = placed(beside.base.detector, run.device, run.precision, seed=recipe.seed)
+        if options.compiled:
+            compile_nets(below)
         training = replace(training, base=below)
     if beside.pretrained is not None:
         training = replace(training, pretrained=beside.pretrained.state)

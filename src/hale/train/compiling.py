@@ -1,11 +1,13 @@
 """Networks compiled by torch.compile: the same results but for rounding, sooner or not."""
 
+from dataclasses import is_dataclass
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from hale.core.errors import Refused
+from hale.nets.conditioned_unet import ConditionedUNet
 
 OPTIONS: dict[str, Any] = {"fallback_random": True}
 """Dropout and noise are drawn as without compilation."""
@@ -19,11 +21,16 @@ def compiled(net: nn.Module) -> nn.Module:
 def compile_nets(owner: Any) -> None:
     """Compile the networks among the fields of ``owner`` in place, when they are first called.
 
-    Their class and the names of their weights stay.
+    Those of what it builds on too. Their class and the names of their weights stay.
     """
     for value in vars(owner).values():
-        if isinstance(value, nn.Module):
+        if isinstance(value, ConditionedUNet):  # its encoder looks once, its U-Net at each level
+            value.encoder.compile(options=OPTIONS)
+            value.unet.compile(options=OPTIONS)
+        elif isinstance(value, nn.Module):
             value.compile(options=OPTIONS)
+        elif is_dataclass(value) and not isinstance(value, type):
+            compile_nets(value)
 
 
 def refuse_without_compiler(device: str) -> None:
