@@ -21,6 +21,7 @@ from hale.recipe import (
 ATLAS = '[method]\nname = "atlas"\n'
 AE = '[method]\nname = "ae"\n'
 DAE = '[method]\nname = "dae"\n'
+DDPM = '[method]\nname = "ddpm"\n'
 SPARK = '[method]\nname = "spark"\n'
 ASYMMETRY = '[method]\nname = "asymmetry"\n'
 
@@ -106,6 +107,7 @@ FINITE = "input should be a finite number"
         (DAE, "method.noise=-1", AT_LEAST_0),
         (DAE, "method.cell=0", AT_LEAST_1),
         (DAE, "method.width=0", AT_LEAST_1),
+        (DDPM, "method.width=15", "input should be a multiple of 2"),
         (DAE, "method.lr=-1e-3", ABOVE_0),
         (DAE, "method.weight_decay=-1", AT_LEAST_0),
         (DAE, "method.batch=-2", AT_LEAST_1),

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Len
+from annotated_types import Ge, Len, MultipleOf
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
@@ -37,8 +37,8 @@ class DenoisingLessons(Lessons):
 
     scoring: ClassVar[frozenset[str]] = frozenset({"levels", "crop"})
 
-    width: Annotated[int, Ge(1)] = 128
-    """Channels of the finest scale of the U-Net."""
+    width: Annotated[int, Ge(2), MultipleOf(2)] = 128
+    """Channels of the finest scale of the U-Net; even."""
     multipliers: Annotated[tuple[int, ...], Len(min_length=1)] = (1, 2, 2)
     """Channels of each scale, finest first, in units of ``width``."""
     blocks: Annotated[int, Ge(1)] = 3
