@@ -10,6 +10,7 @@ Unlike in the former, a cell is not normalised by its own mean and spread.
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
+from zlib import crc32
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,7 @@ from hale.nets.resnet import CELL, ResNet
 from hale.nets.spark import MaskedAutoEncoder
 from hale.nets.state import arrays
 from hale.train.learn import Lessons
+from hale.train.run import mixed
 from hale.train.slices import Slices
 
 BETAS = (0.9, 0.95)
@@ -85,7 +87,7 @@ class SparK(Lessons):
     def loss(self, net: nn.Module, slices: Slices, draw: Generator) -> Float[Tensor, ""]:
         """Return the error of the hidden cells of slices, masks drawn at random."""
         if not net.training and not self.same_masks:
-            draw = Generator().manual_seed(int(torch.randint(2**62, ())))  # as the run is seeded
+            draw = with_weights(draw, net)
         active = self.masks(slices.brain, draw).to(slices.x.device)
         return hidden_error(net(slices.x, active), slices.x, active)
 
@@ -104,6 +106,17 @@ class SparK(Lessons):
     def seen_of(self, cells: int) -> int:
         """Return how many cells are seen, at least one and not all: 3 of 9."""
         return min(max(round((1 - self.mask_ratio) * cells), 1), cells - 1)
+
+
+def with_weights(draw: Generator, net: nn.Module) -> Generator:
+    """Return a generator that draws otherwise once a network has learnt more.
+
+    It depends on the first weights and on the next number of ``draw`` alone: a run that was
+    interrupted draws as if it had not been.
+    """
+    weights = next(net.parameters()).detach().float().cpu().numpy()
+    number = int(torch.randint(2**62, (), generator=draw))
+    return Generator().manual_seed(mixed(number, crc32(weights.tobytes())))
 
 
 def drawn(shape: torch.Size, seen: int, draw: Generator) -> Bool[Tensor, "b 1 p q"]:
