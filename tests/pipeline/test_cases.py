@@ -18,6 +18,7 @@ from hale.core.method import BASE
 from hale.core.run import Precision
 from hale.core.trace import Trace
 from hale.data.bids import read_bids
+from hale.data.folder import Reading
 from hale.data.layouts.labels import ANY, Labels
 from hale.io.cache import Cache
 from hale.pipeline.calibrate import recalibrate, with_settings
@@ -126,6 +127,19 @@ def test_without_a_table_all_are_cases(patients, tmp_path):
     (folder / "participants.tsv").unlink()
     found = read_cases(folder, recipe("sadm_cases", "x"), OPTIONS)
     assert [entry.id for entry in found.entries] == ["sub-p0", "sub-p1", "sub-p2", "sub-p3"]
+
+
+def test_a_fold_is_of_the_healthy_scans_where_cases_have_none(tmp_path):
+    place = tmp_path / "patients" / "patient01"
+    place.mkdir(parents=True)
+    for name in ("FLAIR", "brainmask", "consensus_gt"):
+        (place / f"patient01_{name}.nii.gz").write_text(name)
+    table(place.parent, {"patient01": "fit"})
+    folded = replace(OPTIONS, reading=Reading(fold=1))
+    found = read_cases(place.parent, recipe("sadm_cases", "x"), folded)
+    assert [entry.lesion.name for entry in found.entries if entry.lesion] == [
+        "patient01_consensus_gt.nii.gz"
+    ]
 
 
 def test_cases_are_granted_to_whom_learns_from_them_alone(healthy, patients, base, tmp_path):

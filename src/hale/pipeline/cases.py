@@ -14,8 +14,8 @@ from hale.core.scan import Case, Space, Split
 from hale.core.trace import Trace
 from hale.core.types import Mask, MaskElsewhere
 from hale.data.cohort import Entry, of_split, refuse_repeated_content, refuse_repeated_ids
-from hale.data.folder import read_part
-from hale.data.layouts import LAYOUTS, find_layout
+from hale.data.folder import Reading, read_part
+from hale.data.layouts import FOLDED, LAYOUTS, find_layout
 from hale.data.layouts.labels import ANY, Labels
 from hale.data.names import RECORD
 from hale.data.references import find_references, read_map
@@ -72,7 +72,7 @@ def read_cases(folder: Path | Patients | None, recipe: Recipe, options: Options)
         raise Refused(f"--cases {name}", why, "leave it out, or take another method")
     if isinstance(folder, Patients):
         return folder
-    found, warnings = read_part(folder, recipe.prep.slots, options.reading)
+    found, warnings = read_part(folder, recipe.prep.slots, _reading(folder, options.reading))
     for warning in warnings:
         options.tell(f"{folder}: {warning}")
     listed = any(entry.split is not None for entry in found)
@@ -179,5 +179,16 @@ def _with_masks(folder: Path, chosen: Sequence[Entry], found: Sequence[Entry]) -
 
 def _labels(folder: Path) -> Labels:
     """Return what the values of a folder's masks mean."""
-    layout = None if any(folder.glob(f"*/{RECORD}")) else find_layout(folder)
+    layout = _layout(folder)
     return ANY if layout is None else LAYOUTS[layout].LABELS
+
+
+def _reading(folder: Path, reading: Reading) -> Reading:
+    """Return how to read a folder of cases: a fold may be meant for the healthy scans alone."""
+    folded = not folder.is_dir() or _layout(folder) in FOLDED
+    return reading if folded else replace(reading, fold=None)
+
+
+def _layout(folder: Path) -> str | None:
+    """Return the published data set whose layout a folder has, if any."""
+    return None if any(folder.glob(f"*/{RECORD}")) else find_layout(folder)

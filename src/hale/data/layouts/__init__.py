@@ -36,6 +36,8 @@ LAYOUTS: Final[dict[str, Layout]] = {
     "mslub": mslub,
     "wmh": wmh,
 }
+FOLDED: Final = ("behrendt",)
+"""Layouts whose lists have folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
