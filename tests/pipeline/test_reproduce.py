@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -22,6 +23,7 @@ from hale.pipeline.lists import read_lists
 from hale.pipeline.model import load_model, score
 from hale.pipeline.reproduce import Request, reproduce
 from hale.pipeline.reproduction import TABLE, Fold, Reproduction, text_of
+from hale.pipeline.reuse import goes_on
 from hale.pipeline.volumes import Cut, Outcome, whole_case
 from hale.post.components import without_small
 
@@ -397,6 +399,25 @@ def test_published_dice_stands_beside_the_threshold_that_it_is_of(experiment):
     result = result_of(experiment, (8,), 'thresholds=["best_val_exact", "best_val"]')
     assert result.published(Patients.BRATS, "dice_best_val_exact") is None
     assert result.published(Patients.BRATS, "dice_best_val") == (53.37, 1.8)
+
+
+def test_a_run_of_another_fold_keeps_what_is_reported(done, experiment, data, place, tmp_path):
+    shutil.copytree(done, tmp_path / "out")
+    ours = ("--cache", str(place / "cache"))
+    assert command(experiment, data, tmp_path, "--fold", "1", "--device", "cpu", *ours) == 0
+    told = json.loads((tmp_path / "out/summary.json").read_text())
+    assert [*told["models"]] == ["0", "1"]
+    assert {row["fold"] for row in rows_of(tmp_path / "out")} == {"0", "1"}
+    before = [row for row in rows_of(done) if row["fold"] == "0"]
+    assert [row for row in rows_of(tmp_path / "out") if row["fold"] == "0"] == before
+
+
+def test_what_a_smaller_budget_cut_goes_on():
+    cut = {"fit": {"finished": False, "steps_done": 1, "budget_minutes": 10.0}}
+    assert goes_on(cut, None)
+    assert goes_on(cut, 20.0)
+    assert not goes_on(cut, 10.0)
+    assert not goes_on({"fit": {"finished": True, "steps_done": 2}}, None)
 
 
 def test_healthy_people_who_are_learnt_from_set_no_threshold(data, experiment, tmp_path):

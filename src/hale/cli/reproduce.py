@@ -98,7 +98,7 @@ def command(
         published_lists=published_lists,
     )
     if dry_run:
-        say("\n".join(plan(request)))
+        say("\n".join(plan(request, budget)))
         return
     with Bars() as bars:
         options = Options(

@@ -150,7 +150,10 @@ def run_of(
 
 def told_of(run: "FabricRun") -> dict[str, Any]:
     """Return how far a run went, as plain JSON; nothing of one that was not needed."""
-    return {"steps_done": run.steps_done, "finished": run.finished} if run.steps_done else {}
+    if not run.steps_done:
+        return {}
+    cut = {} if run.finished else {"budget_minutes": run.budget_minutes}
+    return {"steps_done": run.steps_done, "finished": run.finished, **cut}
 
 
 def work_folder(out: Path) -> Path:

@@ -1,5 +1,6 @@
 """A published experiment, run on the lists it was published on: fit, choose thresholds, test."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import tomli_w
 from hale.core.errors import Refused
 from hale.data.folder import Reading
 from hale.io.cache import Cache
-from hale.io.model import is_model
+from hale.io.model import is_model, read_model
 from hale.pipeline.experiment import (
     BASE,
     MODEL,
@@ -22,8 +23,8 @@ from hale.pipeline.experiment import (
 )
 from hale.pipeline.job import Options
 from hale.pipeline.lists import Lists, read_lists
-from hale.pipeline.reproduction import Fold, Reproduction, write_reproduction
-from hale.pipeline.reuse import fitted
+from hale.pipeline.reproduction import SUMMARY, Fold, Reproduction, write_reproduction
+from hale.pipeline.reuse import as_is, fitted, goes_on
 from hale.pipeline.volumes import Tester
 from hale.prep.template import template_of
 
@@ -68,7 +69,8 @@ def reproduce(request: Request, options: Options) -> Reproduction:
     """Run the folds of an experiment; write ``cases.tsv``, ``summary.json`` and ``summary.md``.
 
     What is in the folder already is used: finished models as they are, trainings from their last
-    checkpoint, maps of volumes that were scored.
+    checkpoint, maps of volumes that were scored. Folds that it reports already, and that are not
+    asked for, stay in the tables.
 
     Args:
         request: What, on which data.
@@ -82,7 +84,7 @@ def reproduce(request: Request, options: Options) -> Reproduction:
     options = replace(options, tell=once(options.tell))
     lists = {
         fold: read_lists(request.experiment, request.data, request.reading(fold))
-        for fold in request.asked_folds
+        for fold in (*kept_folds(request), *request.asked_folds)
     }
     for fold in lists:
         request.recipes(fold)
@@ -93,9 +95,28 @@ def reproduce(request: Request, options: Options) -> Reproduction:
         published_lists=request.published_lists,
     )
     for fold, each in lists.items():
-        result = replace(result, folds=(*result.folds, _run(request, fold, each, options)))
+        folds = (*result.folds, _run(request, fold, each, options))
+        result = replace(result, folds=tuple(sorted(folds, key=lambda fold: fold.number)))
+        if fold not in request.asked_folds:
+            continue  # written with those that are asked for: what is there has it already
         write_reproduction(request.out, result)
     return result
+
+
+def kept_folds(request: Request) -> list[int]:
+    """Return the folds that the folder reports already, and that are not asked for.
+
+    Raises:
+        Refused: The summary cannot be read.
+    """
+    there = request.out / SUMMARY
+    try:
+        told = json.loads(there.read_text(encoding="utf-8")) if there.is_file() else {"models": {}}
+        folds = sorted(int(number) for number in told["models"])
+    except (ValueError, KeyError, TypeError):
+        raise Refused(str(there), "is damaged", "take it away; maps and models stay") from None
+    asked = request.asked_folds
+    return [f for f in folds if f not in asked and is_model(request.place(f) / MODEL)]
 
 
 def claim(request: Request) -> None:
@@ -148,7 +169,7 @@ def refuse_several_processes(options: Options) -> None:
         raise Refused("hale reproduce", f"is for one process, and these are {count}", remedy)
 
 
-def plan(request: Request) -> list[str]:
+def plan(request: Request, budget_minutes: float | None = None) -> list[str]:
     """Return what would be done, a line each; nothing is done.
 
     Raises:
@@ -163,18 +184,19 @@ def plan(request: Request) -> list[str]:
         lists = read_lists(experiment, request.data, request.reading(fold))
         remarks |= dict.fromkeys(lists.remarks)
         lines.append(f"fold {fold}")
-        lines += [f"  {line}" for line in _trainings(request, fold, lists)]
+        lines += [f"  {line}" for line in _trainings(request, fold, lists, budget_minutes)]
         for name, tested in lists.tested.items():
             chosen = f"thresholds on {name}_val ({len(tested.validation)} volumes)"
             lines.append(f"  {chosen}, test on {name}_test ({len(tested.test)} volumes)")
         if Policy.HEALTHY_FPR in experiment.thresholds:
             lines.append(f"  thresholds on IXI_val_fold{fold} ({len(lists.watched)} healthy scans)")
+    lines += [f"fold {fold}: stays as it is" for fold in kept_folds(request)]
     for name, figures in experiment.published.items():
         lines.append(f"published, {name}: {figures}")
     return [*lines, *(f"note: {remark}" for remark in remarks)]
 
 
-def _trainings(request: Request, fold: int, lists: Lists) -> list[str]:
+def _trainings(request: Request, fold: int, lists: Lists, budget: float | None) -> list[str]:
     """Return what is fitted in a fold, and whether it is there already."""
     experiment, recipes, place = request.experiment, request.recipes(fold), request.place(fold)
     stages = (
@@ -191,16 +213,30 @@ def _trainings(request: Request, fold: int, lists: Lists) -> list[str]:
             who += f" and {len(lists.learnt.entries)} patients of {lists.learnt.folder}"
         steps = getattr(recipe.method, "steps", None)
         length = f", {steps} steps" if steps else ""
-        there = "; there already" if is_model(place / folder) else ""
+        there = _standing(place / folder, budget)
         lines.append(f"{verb} {name} {who}{length}{there}: {place / folder}")
     return lines
+
+
+def _standing(folder: Path, budget: float | None) -> str:
+    """Return what is to be known of a training that is there already."""
+    if not is_model(folder):
+        return ""
+    provenance = read_model(folder)[0].provenance
+    if not goes_on(provenance, budget):
+        return "; there already"
+    return f"; there, cut short after {provenance['fit']['steps_done']} steps: goes on"
 
 
 def _run(request: Request, fold: int, lists: Lists, options: Options) -> Fold:
     """Fit what a fold needs, and test it."""
     experiment, place = request.experiment, request.place(fold)
     options = replace(options, reading=request.reading(fold))
-    model = fitted(request.recipes(fold), place, lists, options)
+    recipes = request.recipes(fold)
+    if fold in request.asked_folds:
+        model = fitted(recipes, place, lists, options)
+    else:
+        model = as_is(recipes.model, place / MODEL, lists, options)
     tester = Tester(
         experiment=experiment,
         model=model,
