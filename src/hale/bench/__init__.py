@@ -1,0 +1,1 @@
+"""Many methods on many scans: suites, figures from maps alone, the leaderboard."""

@@ -1,0 +1,1 @@
+"""The reader's station: a local web application over folders of results."""
