@@ -77,7 +77,7 @@ def bootstrap(
     count = len(patients)
     if not count:
         return Interval(value=np.nan, low=np.nan, high=np.nan, n=0)
-    groups = _groups(patients)
+    groups = groups_of(patients)
     value = statistic(np.arange(count))
     rng = np.random.default_rng(seed)
     picks = rng.integers(len(groups), size=(draws, len(groups)))
@@ -92,7 +92,7 @@ def bootstrap(
     return Interval(value=value, low=float(low), high=float(high), n=count)
 
 
-def _groups(patients: Sequence[Hashable]) -> list[np.ndarray]:
+def groups_of(patients: Sequence[Hashable]) -> list[np.ndarray]:
     """Return the case indices of each patient, in order of first appearance."""
     cases: dict[Hashable, list[int]] = {}
     for at, patient in enumerate(patients):
