@@ -1,0 +1,222 @@
+"""What a leaderboard says, the same in Markdown and on the page: figures, verdicts, order.
+
+A board is the plain JSON of ``leaderboard.json``. A figure there is a mapping of ``value``,
+``low``, ``high`` (95 % over patients), ``n``, ``seed_sd`` and ``fold_sd``, None where undefined.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hale.core.method import Supervision
+from hale.pipeline.evaluate import TITLES
+
+Json = Mapping[str, Any]
+Cell = tuple[float, float]
+"""Volume in ml and change of intensity in SD of planted lesions."""
+
+NOTHING = "–"
+BASELINE = "intensity"
+"""The method that every row is held against."""
+FEW = 2
+"""Cohorts of so many people or fewer give figures and pictures, no ranking."""
+ORACLE = "oracle"
+POINTS = {
+    "oracle": "oracle",
+    "validation": "labelled validation",
+    "alpha": "healthy only: dice_at_alpha",
+    "fpr01": "healthy only: dice_at_fpr01",
+}
+"""The operating points whose Dice stand side by side."""
+GAPS = {
+    "gap_validation": "gap to labelled validation",
+    "gap_alpha": "gap to dice_at_alpha",
+    "gap_fpr01": "gap to dice_at_fpr01",
+}
+"""The calibration gap: Dice of the oracle less that of another operating point."""
+SIZES = ("below 1 ml", "1 to 10 ml", "above 10 ml")
+GROUPS = {
+    Supervision.NONE.value: "Learns from the scan itself",
+    Supervision.HEALTHY.value: "Learns from healthy scans",
+    Supervision.LESION_MASKS.value: "Supervised by lesion masks: not ranked with the others",
+}
+NO_RANKING = (
+    "One or two patients: a figure and a picture each, in the order of the suite, no ranking."
+)
+
+
+MARKS = {"better": "▲", "worse": "▼"}
+"""Drawn only where the test tells two methods apart."""
+VERDICTS = {
+    "better": "better than intensity",
+    "worse": "worse than intensity",
+    "not told apart": "not told apart from intensity",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows of one cohort that learnt from the same."""
+
+    title: str
+    supervised: bool
+    rows: Sequence[Json]
+
+
+def value_of(figure: Json | None) -> float | None:
+    """Return a figure's value, None where there is none."""
+    return None if figure is None else finite(figure["value"])
+
+
+def finite(number: Any) -> float | None:
+    """Return a number, None for what JSON holds for NaN."""
+    return None if number is None or not math.isfinite(number) else float(number)
+
+
+def decimal(number: Any, places: int = 3) -> str:
+    """Return a number with ``places`` decimals, a dash for none."""
+    known = finite(number)
+    return NOTHING if known is None else f"{known:.{places}f}".replace("-", "−")
+
+
+def short(number: Any) -> str:
+    """Return a number of any size in few digits."""
+    known = finite(number)
+    if known is None:
+        return NOTHING
+    return f"{known:,.0f}" if abs(known) >= 1000 else f"{known:.3g}".replace("-", "−")
+
+
+def span(figure: Json | None) -> str:
+    """Return the interval of a figure, empty without one."""
+    if figure is None or finite(figure["low"]) is None or finite(figure["high"]) is None:
+        return ""
+    return f"{decimal(figure['low'])} to {decimal(figure['high'])}"
+
+
+def spread(figure: Json | None) -> str:
+    """Return the spread over seeds and folds, empty without one."""
+    told = (("seeds", "seed_sd"), ("folds", "fold_sd"))
+    known = [(name, finite((figure or {}).get(key))) for name, key in told]
+    return ", ".join(f"{name} ± {decimal(sd)}" for name, sd in known if sd is not None)
+
+
+def title_of(name: str) -> str:
+    """Return what people call a figure; an oracle's name always says that it is one."""
+    title = TITLES.get(name, name.replace("_", " ")).strip()
+    if name in SUB_BINS:
+        title = f"lesions detected, {title}"
+    return f"{title} (oracle)" if ORACLE in name and ORACLE not in title else title
+
+
+SUB_BINS = frozenset(f"lesion_recall_{size}" for size in ("small", "medium", "large"))
+"""Figures whose title is a line below that of all lesions."""
+
+
+def flagged(healthy: Json | None) -> str:
+    """Return how many healthy test scans were flagged, beside the range that chance explains."""
+    if healthy is None:
+        return NOTHING
+    outside = "" if in_range(healthy) else ", outside"
+    expected = f"{healthy['low']} to {healthy['high']}"
+    return f"{healthy['flagged']} of {healthy['of']} (expected {expected}{outside})"
+
+
+def in_range(healthy: Json) -> bool:
+    """Say whether chance explains the false alarms."""
+    return bool(healthy["low"] <= healthy["flagged"] <= healthy["high"])
+
+
+def is_ranked(cohort: Json) -> bool:
+    """Say whether a cohort has enough people for an order of methods to mean anything."""
+    return bool(cohort["people"] > FEW)
+
+
+def is_supervised(row: Json) -> bool:
+    """Say whether a method saw lesion masks."""
+    return "lesion" in row["supervision"]
+
+
+def rows_of(board: Json, cohort: Json) -> list[Json]:
+    """Return the rows of a cohort in the order of the suite."""
+    return [row for row in board["rows"] if row["cohort"] == cohort["name"]]
+
+
+def missing_of(board: Json, cohort: Json) -> list[Json]:
+    """Return what a cohort lacks, and why."""
+    return [one for one in board["missing"] if one["cohort"] == cohort["name"]]
+
+
+def missing_elsewhere(board: Json) -> list[Json]:
+    """Return what is lacking of cohorts that the board does not list."""
+    listed = {cohort["name"] for cohort in board["cohorts"]}
+    return [one for one in board["missing"] if one["cohort"] not in listed]
+
+
+def groups_of(board: Json, cohort: Json) -> list[Group]:
+    """Return a cohort's rows by supervision, supervised last; within a group the best AUPRC first.
+
+    The suite's order stays where nothing may be ranked: few patients, no lesions.
+    """
+    rows = rows_of(board, cohort)
+    known = [*GROUPS, *(row["supervision"] for row in rows)]
+    found = sorted({row["supervision"] for row in rows}, key=known.index)
+    groups = []
+    for supervision in sorted(found, key=lambda name: "lesion" in name):
+        members = [row for row in rows if row["supervision"] == supervision]
+        if is_ranked(cohort):
+            members.sort(key=_worst_last)
+        groups.append(
+            Group(
+                title=GROUPS.get(supervision, f"Learns from: {supervision}"),
+                supervised=is_supervised(members[0]),
+                rows=members,
+            )
+        )
+    return groups
+
+
+def _worst_last(row: Json) -> float:
+    value = value_of(row["figures"].get("auprc"))
+    return math.inf if value is None else -value
+
+
+def verdict_of(row: Json, cohort: Json) -> str:
+    """Return what the test says against intensity; empty where it says nothing or may not."""
+    told = row["against"].get(BASELINE)
+    return told["verdict"] if told and is_ranked(cohort) else ""
+
+
+def patients(cohort: Json) -> str:
+    """Return how many scans of how many people a cohort holds."""
+    return f"{_count(cohort['scans'], 'scan')} of {_count(cohort['people'], 'person', 'people')}"
+
+
+def cells_of(rows: Iterable[Json]) -> list[Cell]:
+    """Return what lesions were planted with, small and dark first."""
+    return sorted(
+        {(one["volume_ml"], one["contrast_sd"]) for row in rows for one in row["by_lesion"]}
+    )
+
+
+def cell_of(row: Json, cell: Cell) -> Json | None:
+    """Return what a row says of lesions of one volume and change."""
+    for one in row["by_lesion"]:
+        if (one["volume_ml"], one["contrast_sd"]) == cell:
+            return dict(one)
+    return None
+
+
+def duration(seconds: Any) -> str:
+    """Return a time in the unit that suits it."""
+    known = finite(seconds)
+    if known is None:
+        return NOTHING
+    if known < 120:
+        return f"{known:.3g} s"
+    return f"{known / 60:.0f} min" if known < 7200 else f"{known / 3600:.1f} h"
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
