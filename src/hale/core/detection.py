@@ -75,6 +75,8 @@ class Detection:
     """What was repaired or is in doubt, a sentence each."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time per stage."""
+    own: Map | None = None
+    """The method's own score before it was standardised, where it was asked for."""
     calibration: Mapping[str, Any] | None = None
     """alpha, z0, n scans, n voxels, realised-rate interval; None where uncalibrated."""
     provenance: Mapping[str, Any] = field(default_factory=dict)

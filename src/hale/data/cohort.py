@@ -114,30 +114,54 @@ def refuse_shared_people(thresholds: Iterable[Entry], training: Iterable[Entry])
             raise Refused(entry.person, why, "give all exams of a person one split")
 
 
-def with_splits(entries: Sequence[Entry], shares: dict[Split, float]) -> list[Entry]:
+def with_splits(
+    entries: Sequence[Entry], shares: dict[Split, float], turn: tuple[int, int] = (0, 1)
+) -> list[Entry]:
     """Return the entries with a split each: the table's if it has one, else drawn by person.
 
     Args:
         entries: Of healthy scans.
         shares: What to draw where no split is given; sums to 1. People are ordered by the
             hash of their names, so that the same cohort is always divided the same way.
+        turn: Which of how many ways to divide them. The first is that of the table; the others draw
+            anew whom it does not test on.
 
     Raises:
         Refused: Patients are among those to be drawn.
     """
     if any(entry.split is not None for entry in entries):
-        return list(entries)
+        return list(entries) if turn[0] == 0 else _drawn_anew(entries, turn)
     ill = [entry.id for entry in entries if entry.lesion is not None]
     if ill:
         why = f"{len(ill)} scans come with lesion masks ({ill[0]}, ...): no healthy cohort"
         raise Refused("healthy cohort", why, "give healthy scans, or splits that leave these out")
-    order = sorted({e.person for e in entries}, key=lambda p: hashlib.sha256(p.encode()).digest())
+    drawn = _drawn({entry.person for entry in entries}, shares, turn)
+    return [replace(entry, split=drawn[entry.person]) for entry in entries]
+
+
+def _drawn_anew(entries: Sequence[Entry], turn: tuple[int, int]) -> list[Entry]:
+    """Return the entries with the people that are not tested on divided in the same shares."""
+    learning = (Split.FIT, Split.STANDARDISE, Split.CALIBRATE)
+    people = {split: {e.person for e in of_split(entries, split)} for split in learning}
+    everybody = set[str]().union(*people.values())
+    shares = {split: len(some) / len(everybody) for split, some in people.items()}
+    drawn = _drawn(everybody, shares, turn)
+    return [replace(e, split=drawn.get(e.person, e.split)) for e in entries]
+
+
+def _drawn(
+    people: set[str], shares: Mapping[Split, float], turn: tuple[int, int]
+) -> dict[str, Split]:
+    """Return the split of each person: consecutive shares of the people in the order of hashes."""
+    order = sorted(people, key=lambda person: hashlib.sha256(person.encode()).digest())
+    begin = round(len(order) * turn[0] / turn[1])
+    order = order[begin:] + order[:begin]
     drawn, start = {}, 0.0
     for split, share in shares.items():
         first, last = round(start * len(order)), round((start + share) * len(order))
         drawn.update(dict.fromkeys(order[first:last], split))
         start += share
-    return [replace(entry, split=drawn[entry.person]) for entry in entries]
+    return drawn
 
 
 def of_split(entries: Iterable[Entry], *splits: Split) -> list[Entry]:

@@ -30,6 +30,8 @@ class Reading:
     """BIDS entities that settle which of several scans is meant, such as ``acq-mprage``."""
     fold: int | None = None
     """Of published split lists."""
+    turn: tuple[int, int] = (0, 1)
+    """Which of how many ways to divide healthy people: see `hale.data.cohort.with_splits`."""
     published: bool = False
     """Keep published split lists as they are, people in two splits included."""
     strict: bool = False

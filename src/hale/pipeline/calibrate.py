@@ -77,7 +77,11 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         domain=domain,
     )
     told = {
-        str(split): {"scans": [e.id for e in kept[split]], "failed": failures[split]}
+        str(split): {
+            "scans": [e.id for e in kept[split]],
+            "sha256": {e.id: e.sha256 for e in kept[split]},
+            "failed": failures[split],
+        }
         for split in kept
     }
     return replace(model, calibration=result, provenance={**model.provenance, **told})

@@ -55,6 +55,8 @@ class Job:
     device: str = "cpu"
     precision: Precision = Precision.AUTO
     report: bool = True
+    own: bool = False
+    """Whether to write the method's own score beside the standardised map."""
     insist: bool = False
     """Whether quality control only warns."""
     sha256: str = ""
@@ -132,7 +134,7 @@ def detect_entry(job: Job, entry: Entry) -> Failure | None:
     """Detect in one scan and write its folder; a pure function of model and scan."""
     try:
         raw = read_entry(entry)
-        detection = detect(job.model(raw), raw, job.cache, insist=job.insist)
+        detection = detect(job.model(raw), raw, job.cache, insist=job.insist, own=job.own)
         write_detection(detection, raw.source, job.out / entry.id, report=job.report)
     except Refused as error:
         shutil.rmtree(job.out / entry.id, ignore_errors=True)  # of an earlier file of this id
@@ -149,7 +151,7 @@ def _model(folder: Path, sha256: str, device: str, precision: Precision) -> Mode
 def _claim(out: Path, name: str, sha256: str, *, overwrite: bool) -> None:
     """Take the folder for this model; refuse one that holds anything else."""
     mark = out / MARK
-    if _made_with(mark) == sha256 and not overwrite:
+    if made_with(mark) == sha256 and not overwrite:
         return
     try:
         if out.exists() and any(out.iterdir()):
@@ -164,7 +166,7 @@ def _claim(out: Path, name: str, sha256: str, *, overwrite: bool) -> None:
         raise Refused(str(out), why, "give another --out") from None
 
 
-def _made_with(mark: Path) -> str | None:
+def made_with(mark: Path) -> str | None:
     """Return the hash of the model that a folder of results is of, None if it is no such folder."""
     try:
         return str(json.loads(mark.read_text(encoding="utf-8"))["model_sha256"])

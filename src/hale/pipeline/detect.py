@@ -36,6 +36,7 @@ def detect(
     cache: Cache | None = None,
     *,
     insist: bool = False,
+    own: bool = False,
     tell: Callable[[str], None] = quiet,
 ) -> Detection:
     """Return what ``model`` finds in one exam, on the exam's grid.
@@ -45,6 +46,7 @@ def detect(
         raw: The exam, as `hale.io.raw.read_raw` reads it.
         cache: Where stages of the preparation are kept.
         insist: Whether to go on where contrast or quality control refuse, saying so.
+        own: Whether to keep the method's own score beside the standardised one.
         tell: Told how long the scan will take, where a method needs its time.
 
     Raises:
@@ -68,7 +70,8 @@ def detect(
         else _calibrated(model, model.calibration, raw, prepared, anomaly)
     )
     seconds["undo"] = time.perf_counter() - start
-    return replace(detection, quality=quality, seconds=seconds)
+    kept = prepared.trace.undo(anomaly.values) if own else None
+    return replace(detection, own=kept, quality=quality, seconds=seconds)
 
 
 def _duration(seconds: float) -> str:

@@ -60,7 +60,8 @@ def healthy_entries(recipe: Recipe | StageRecipe, data: Path, options: Options) 
     Raises:
         Refused: A person is learnt from and sets thresholds too, and no published list says so.
     """
-    entries = with_splits(read_cohort(data, recipe.prep.slots, options), FIT_SHARES)
+    found = read_cohort(data, recipe.prep.slots, options)
+    entries = with_splits(found, FIT_SHARES, options.reading.turn)
     if not options.reading.published:
         setting = of_split(entries, Split.STANDARDISE, Split.CALIBRATE)
         refuse_shared_people(setting, of_split(entries, Split.FIT))

@@ -65,6 +65,8 @@ def write_detection(
         write_volume(folder / "anomaly.nii.gz", detection.anomaly, stored)
         if is_picture(Path(next(iter(source.files), ""))):
             np.save(folder / "anomaly.npy", as_stored(detection.anomaly, stored)[..., 0])
+        if detection.own is not None:
+            write_volume(folder / "score.nii.gz", detection.own, stored)
         write_volume(folder / "brain.nii.gz", detection.brain.astype(np.uint8), stored)
         if detection.pvalue is not None:
             write_volume(folder / "pvalue.nii.gz", detection.pvalue, stored)

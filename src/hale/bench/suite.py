@@ -1,0 +1,249 @@
+"""A suite: which methods on which scans, how often, and what is compared. One TOML file."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Len
+
+from hale.core.errors import Refused
+from hale.core.method import Supervision
+from hale.core.scan import Contrast, Split
+from hale.recipe import bundled, checked, plain, read_table, settled
+
+KIND = "suites"
+"""Folder of the bundled ones, among the recipes."""
+
+
+class Kind(StrEnum):
+    """What the scans of a cohort are."""
+
+    PATIENTS = "patients"
+    """Each has a reference mask; one that is empty says nothing."""
+    HEALTHY = "healthy"
+    """None has a lesion: what is found is a false alarm."""
+    SYNTHETIC = "synthetic"
+    """Healthy scans with planted lesions of known size and contrast."""
+
+
+class Subjects(StrEnum):
+    """Which people of a folder are meant, by the last number in their names."""
+
+    ALL = "all"
+    EVEN = "even"
+    ODD = "odd"
+
+    def take(self, person: str) -> bool:
+        """Say whether a person is meant.
+
+        Raises:
+            Refused: The name has no number to go by.
+        """
+        if self is Subjects.ALL:
+            return True
+        last = "".join(c if c.isdigit() else " " for c in person).split()
+        if not last:
+            raise Refused(person, f"has no number, so it is not {self}", "take subjects = 'all'")
+        return (int(last[-1]) % 2 == 0) is (self is Subjects.EVEN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """Lesions of a synthetic cohort: every volume with every contrast, in the same scans."""
+
+    volumes_ml: Annotated[tuple[Annotated[float, Gt(0)], ...], Len(1)] = (0.5, 4.0, 15.0)
+    contrasts_sd: Annotated[tuple[float, ...], Len(1)] = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
+    """In standard deviations of the local tissue."""
+    shapes: str = ""
+    """Folder of lesion masks; empty: spheres."""
+    every: Annotated[int, Ge(1)] = 1
+    """Plant in every n-th scan only."""
+    seed: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """Scans that methods are tested on."""
+
+    name: str
+    title: str = ""
+    """What the table calls it; empty: its name."""
+    data: str
+    """Folder, below that of ``--data``."""
+    kind: Kind
+    contrast: Contrast
+    disease: str = ""
+    split: Split | None = None
+    """Only these of ``participants.tsv``; None: all."""
+    subjects: Subjects = Subjects.ALL
+    validation: str = ""
+    """Another cohort, of other patients, whose lesions choose the labelled threshold."""
+    beside: str = ""
+    """A healthy cohort: its false alarms, and ill against healthy scans."""
+    lesions: Planted | None = None
+    """Of a synthetic cohort."""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold from the scans that it is tested on, and lesions that nobody plants.
+
+        Raises:
+            ValueError: Says which.
+        """
+        if self.validation == self.name:
+            raise ValueError("validation: the test set itself would choose its threshold")
+        if self.validation and self.kind is Kind.HEALTHY:
+            raise ValueError("validation: a healthy cohort has no lesions to find")
+        if (self.kind is Kind.SYNTHETIC) != (self.lesions is not None):
+            raise ValueError("lesions: is for kind = 'synthetic', and it needs it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """A method that takes part: fitted from a recipe, run on each scan alone, or maps that are."""
+
+    name: Annotated[str, Len(1)]
+    title: str = ""
+    """What the table calls it; empty: its name."""
+    recipe: str = ""
+    """A bundled recipe's name, or a file: fitted on the healthy scans of the suite."""
+    single: str = ""
+    """A method that learns from the scan itself, or such a recipe: run uncalibrated, nothing is
+    fitted."""
+    maps: str = ""
+    """Folder of anomaly maps by other software, below that of ``--maps``: ``<id>.nii.gz`` or
+    ``<id>/anomaly.nii.gz``, one folder for all cohorts or one named after each."""
+    settings: tuple[str, ...] = ()
+    """``section.key=value``, each wins over the recipe's value."""
+    budget_minutes: Annotated[float, Gt(0)] | None = None
+    """Of the fit, and of the pretraining apart; None: the recipe's end."""
+    pretrain: str = ""
+    """Recipe of the encoder that it starts from."""
+    base: str = ""
+    """Name of the entrant whose model it builds on."""
+    cohorts: tuple[str, ...] = ()
+    """Only these; empty: all. What it leaves out is a row that says so."""
+    supervision: Supervision = Supervision.HEALTHY
+    """Of maps alone; a recipe's method says its own."""
+    reference: str = ""
+    """Of maps alone."""
+
+    def __post_init__(self) -> None:
+        """Refuse an entrant that is nothing, or several things at once.
+
+        Raises:
+            ValueError: Says which.
+        """
+        given = [kind for kind in ("recipe", "single", "maps") if getattr(self, kind)]
+        if len(given) != 1:
+            raise ValueError(f"needs one of recipe, single or maps, has {given or 'none'}")
+        if not self.recipe and (self.pretrain or self.base or self.budget_minutes):
+            raise ValueError("pretrain, base and budget_minutes are for a recipe that is fitted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """What `hale bench` runs."""
+
+    name: str = ""
+    """The file's name."""
+    title: str
+    notes: tuple[str, ...] = ()
+    """What readers of the table must know, a sentence each."""
+    healthy: str
+    """Folder, below that of ``--data``, of the healthy scans that methods learn from and are
+    calibrated on."""
+    cases: str = ""
+    """Likewise of the patients that methods with lesion masks learn from."""
+    seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)] = (0,)
+    folds: Annotated[int, Ge(1)] = 1
+    """Ways of dividing the healthy people, or folds of published lists."""
+    figure: str = "auprc"
+    """By which methods are compared, case by case."""
+    baseline: str = "intensity"
+    """Entrant that the others are compared with."""
+    draws: Annotated[int, Ge(100)] = 2000
+    """Of the bootstrap over patients."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Of bootstrap and permutations."""
+    cohorts: Annotated[tuple[Cohort, ...], Len(1)]
+    methods: Annotated[tuple[Entrant, ...], Len(1)]
+
+    def cohort(self, name: str) -> Cohort:
+        """Return the cohort of a name."""
+        return next(cohort for cohort in self.cohorts if cohort.name == name)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the suite with every default written out, as plain TOML types."""
+        table: dict[str, Any] = plain(self)
+        return table
+
+
+def suites() -> dict[str, Path]:
+    """Return the bundled suites, by name."""
+    return bundled(KIND)
+
+
+def read_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
+    """Read and check a suite.
+
+    Args:
+        name: A bundled one's, or a TOML file.
+        overrides: ``key=value`` settings that win over the file's.
+
+    Raises:
+        Refused: No such suite, an unknown key, a value that cannot be, a name that is used twice
+            or leads nowhere.
+    """
+    path = Path(name)
+    path = path if path.is_file() else suites().get(path.stem, path)
+    if not path.is_file():
+        raise Refused(name, "no such suite", "`hale bench` lists the bundled ones")
+    table = settled(read_table(path), overrides)
+    return build_suite({"name": path.stem, **table}, where=str(path))
+
+
+def build_suite(table: Mapping[str, Any], *, where: str = "suite") -> Suite:
+    """Check a suite given as nested dictionaries.
+
+    Raises:
+        Refused: As `read_suite`.
+    """
+    suite: Suite = checked(Suite, dict(table), where)
+    for what, names in (
+        ("cohort", [cohort.name for cohort in suite.cohorts]),
+        ("method", [method.name for method in suite.methods]),
+    ):
+        _refuse_bad_names(what, names, where)
+    known = {cohort.name: cohort for cohort in suite.cohorts}
+    methods = {method.name for method in suite.methods}
+    for cohort in suite.cohorts:
+        _refuse_unknown(where, f"validation of {cohort.name}", cohort.validation, known)
+        _refuse_unknown(where, f"beside of {cohort.name}", cohort.beside, known)
+        if cohort.beside and known[cohort.beside].kind is not Kind.HEALTHY:
+            why = f"beside of {cohort.name} is {cohort.beside}, which is not healthy"
+            raise Refused(where, why, "name a cohort of kind 'healthy'")
+    for method in suite.methods:
+        _refuse_unknown(where, f"base of {method.name}", method.base, methods)
+        for name in method.cohorts:
+            _refuse_unknown(where, f"cohorts of {method.name}", name, known)
+    _refuse_unknown(where, "baseline", suite.baseline, methods)
+    return suite
+
+
+def _refuse_bad_names(what: str, names: Sequence[str], where: str) -> None:
+    """Refuse names that cannot be folders, and those that are there twice."""
+    for name in names:
+        plain_name = name.replace("+", "").replace("-", "").replace("_", "")
+        if not plain_name.isascii() or not plain_name.isalnum():
+            raise Refused(where, f"{what} {name!r} is no name of a folder", "use letters and -")
+        if names.count(name) > 1:
+            raise Refused(where, f"names {what} {name} twice", "call one of them otherwise")
+
+
+def _refuse_unknown(where: str, what: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that leads nowhere."""
+    if name and name not in known:
+        raise Refused(where, f"{what} is {name!r}, which it does not name", "name one of its own")
