@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -30,6 +30,7 @@ RECIPE, STATE, SPACE, CALIBRATION, CARD, PROVENANCE = (
     "card.md",
     "provenance.json",
 )
+NO_ARRAYS = save({})
 REQUIRED = (RECIPE, STATE, SPACE, CARD, PROVENANCE)
 
 
@@ -78,10 +79,38 @@ def read_model(folder: Path) -> tuple[ModelFiles, str]:
     Raises:
         Refused: No model, of a newer format, incomplete, damaged or altered.
     """
+    return _read(folder, {STATE, CALIBRATION})
+
+
+def read_about(folder: Path) -> tuple[ModelFiles, str]:
+    """Read a model folder but its network and its calibration: of these, nothing or no arrays.
+
+    Raises:
+        Refused: As `read_model`, as far as it is read.
+    """
+    return _read(folder, set())
+
+
+def read_calibration(folder: Path) -> tuple[ModelFiles, str]:
+    """Read a model folder but its network.
+
+    Raises:
+        Refused: As `read_model`, as far as it is read.
+    """
+    return _read(folder, {CALIBRATION})
+
+
+def _read(folder: Path, arrays: Container[str]) -> tuple[ModelFiles, str]:
+    """Read a model folder, of its files of arrays only ``arrays``."""
     if not folder.is_dir():
         raise Refused(str(folder), "is no model folder", "give the --out of a `hale fit`")
     hashes = _manifest(folder)
-    contents = {name: _content(folder, name, sha256) for name, sha256 in hashes.items()}
+    contents = {
+        name: NO_ARRAYS
+        if name in (STATE, CALIBRATION) and name not in arrays
+        else _content(folder, name, sha256)
+        for name, sha256 in hashes.items()
+    }
     try:
         files = ModelFiles(
             recipe=contents[RECIPE].decode(),

@@ -53,6 +53,23 @@ def detect(
         Refused: The exam cannot be prepared for this model, or is not fit for it.
     """
     prepared = prepare(raw, model.recipe.prep, cache or Cache(), model.space)
+    return detect_prepared(model, raw, prepared, insist=insist, own=own, tell=tell)
+
+
+def detect_prepared(
+    model: Model,
+    raw: RawScan,
+    prepared: Prepared,
+    *,
+    insist: bool = False,
+    own: bool = False,
+    tell: Callable[[str], None] = quiet,
+) -> Detection:
+    """Return what `detect` does, of an exam that was prepared for ``model``.
+
+    Raises:
+        Refused: The exam is not fit for the model.
+    """
     quality = quality_of(prepared.trace, model.calibration)
     if not insist:
         refuse_unfit(raw.id, quality)

@@ -1,6 +1,6 @@
 """The preparation of one exam, stage by stage; each stage is cached by content and settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from hale.prep.bias import corrected, log_bias
 from hale.prep.brain.find import find_brain
 from hale.prep.finite import finite, refuse_flat, without_nan
 from hale.prep.inspect import in_mni, inspect_given, inspect_native, inspect_registered
-from hale.prep.log import Log
+from hale.prep.log import Log, quiet
 from hale.prep.normalize import normalised
 from hale.prep.place import Clean, Placed, brought, coarsened, covered, to_other, way_to
 from hale.prep.refusals import MIN_VOXELS, refuse_hidden_ct, refuse_no_background, refuse_slices
@@ -39,7 +39,14 @@ class Prepared:
     trace: Trace
 
 
-def prepare(raw: RawScan, settings: Preparation, cache: Cache, space: Space) -> Prepared:
+def prepare(
+    raw: RawScan,
+    settings: Preparation,
+    cache: Cache,
+    space: Space,
+    *,
+    begun: Callable[[str], None] = quiet,
+) -> Prepared:
     """Bring one exam to the model's space.
 
     Args:
@@ -47,6 +54,7 @@ def prepare(raw: RawScan, settings: Preparation, cache: Cache, space: Space) -> 
         settings: Of the recipe.
         cache: Where stages are kept.
         space: The model's: contrasts and grid.
+        begun: Told each stage as it begins: extract, bias, register, resample, check, tissue.
 
     Raises:
         Refused: The exam lacks what the model needs, or a stage failed on it.
@@ -55,7 +63,7 @@ def prepare(raw: RawScan, settings: Preparation, cache: Cache, space: Space) -> 
     if not space.accepts(contrasts):
         raise lacking(raw.id, contrasts, space.slots)
     refuse_hidden_ct(raw)
-    log = Log(list(raw.source.notes))
+    log = Log(list(raw.source.notes), begun)
     match settings.mode:
         case Mode.GIVEN:
             return _prepare_given(raw, settings, cache, space, log)
