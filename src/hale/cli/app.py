@@ -24,6 +24,7 @@ from hale.cli import (
     recipe,
     reproduce,
     series,
+    serve,
     slices,
 )
 from hale.core.errors import Refused, RefusedElsewhere
@@ -70,6 +71,7 @@ for module in (
     phantom,
     series,
     slices,
+    serve,
 ):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 app.add_typer(imports.app)

@@ -1,0 +1,48 @@
+"""Small files of the station: JSON, whole or not at all; ids that say nothing."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from hale.core.errors import Refused
+
+
+class Unknown(Refused):
+    """What was asked for by an id is not here."""
+
+
+def opaque(text: str) -> str:
+    """Return the id that stands for a path in addresses: 16 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_table(path: Path) -> dict[str, Any] | None:
+    """Return a JSON table; None if there is none, or if it is damaged."""
+    try:
+        table: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return table if isinstance(table, dict) else None
+
+
+def write_table(path: Path, table: Mapping[str, Any]) -> None:
+    """Write a JSON table, whole or not at all."""
+    text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
+        part = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,66 @@
+"""What a threshold means among healthy scans: from the calibration's ladder.
+
+The ladder holds the component masses of each healthy scan at a few thresholds. Between two steps
+the lower one speaks: there each component is part of a heavier one, so shares and p are bounds from
+above. The number of components is no such bound, and is interpolated.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hale.calibration import Calibration
+
+
+def figures(calibration: Calibration | None, z: float, lightest: float | None) -> dict[str, Any]:
+    """Return what healthy scans show at a threshold, as plain JSON; None where unknown.
+
+    Args:
+        calibration: Of the model; None if it is not here, or uncalibrated.
+        z: The threshold.
+        lightest: Mass (ml) of the lightest component shown; None without one.
+    """
+    steps = [] if calibration is None else [step for step in calibration.ladder if step <= z + 1e-9]
+    if calibration is None or not steps:
+        return {
+            "healthy_share": None,
+            "healthy_share_any": None,
+            "false_components": None,
+            "voxel_p": None,
+            "ladder_z": None,
+            "healthy_scans": None,
+        }
+    heaviest = _heaviest(calibration, steps[-1])
+    return {
+        "healthy_share": None if lightest is None else float((heaviest >= lightest).mean()),
+        "healthy_share_any": float((heaviest > 0).mean()),
+        "false_components": false_components(calibration, z),
+        "voxel_p": float(calibration.p_voxel(np.full((1, 1, 1), z, np.float32))[0, 0, 0]),
+        "ladder_z": steps[-1],
+        "healthy_scans": len(heaviest),
+    }
+
+
+def p_of(calibration: Calibration | None, z: float, mass: float) -> float | None:
+    """Return (1 + healthy scans with a component at least as heavy) / (n + 1), at most."""
+    steps = [] if calibration is None else [step for step in calibration.ladder if step <= z + 1e-9]
+    if calibration is None or not steps:
+        return None
+    if steps[-1] == calibration.settings.z0:
+        return calibration.p_mass(mass)
+    heaviest = _heaviest(calibration, steps[-1])
+    return (1 + int((heaviest >= mass).sum())) / (len(heaviest) + 1)
+
+
+def false_components(calibration: Calibration, z: float) -> float:
+    """Return the mean number of components of a healthy scan, linear between the steps."""
+    steps = list(calibration.ladder)
+    means = [float(np.mean([len(masses) for masses in calibration.ladder[s]])) for s in steps]
+    return float(np.interp(z, steps, means))
+
+
+def _heaviest(calibration: Calibration, step: float) -> np.ndarray:
+    """Return the mass of the heaviest component of each healthy scan at a step, 0 without one."""
+    if step == calibration.settings.z0:
+        return calibration.maxima
+    return np.array([masses.max(initial=0.0) for masses in calibration.ladder[step]])

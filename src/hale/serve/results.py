@@ -1,0 +1,168 @@
+"""The results of a folder: which there are, a row and the details of each."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hale.pipeline.write import RESULT
+from hale.serve.files import Unknown, opaque, read_table
+from hale.serve.review import REVIEW, reviewed
+from hale.serve.volumes import grid_of
+
+SCAN = "scan_"
+"""What the name of a scan's copy beside its result begins with."""
+MADE = "station.json"
+"""What the station notes of a result that it made."""
+MAPS = {
+    "anomaly": "anomaly.nii.gz",
+    "pvalue": "pvalue.nii.gz",
+    "mask": "mask.nii.gz",
+    "pseudo_healthy": "pseudo_healthy.nii.gz",
+    "brain": "brain.nii.gz",
+}
+COLUMNS = (
+    "id",
+    "name",
+    "method",
+    "model",
+    "contrasts",
+    "score",
+    "flagged",
+    "lesions",
+    "lesions_ml",
+    "largest_ml",
+    "quality",
+    "out_of_domain",
+    "p_values_hold",
+    "date",
+    "reviewed",
+    "path",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One result."""
+
+    id: str
+    folder: Path
+    path: str
+    """Below the folder of results."""
+    detection: Mapping[str, Any]
+    """What ``detection.json`` says."""
+
+
+def all_results(root: Path) -> Iterator[Found]:
+    """Yield the results below ``root``, in order of path; links are not followed."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if RESULT in names:
+            folders.clear()
+            if (found := _found(Path(folder), root)) is not None:
+                yield found
+
+
+def result_of(root: Path, name: str) -> Found:
+    """Return the result of an id.
+
+    Raises:
+        Unknown: There is none.
+    """
+    for found in all_results(root):
+        if found.id == name:
+            return found
+    raise Unknown(name, "there is no such result", "load the list again")
+
+
+def row_of(found: Found) -> dict[str, Any]:
+    """Return what the cohort table shows of a result."""
+    result, quality = found.detection, found.detection.get("quality") or {}
+    provenance = result.get("provenance") or {}
+    volumes = [float(lesion["volume_ml"]) for lesion in result.get("lesions") or ()]
+    validity = result.get("p_values")
+    calibrated = result.get("calibration") is not None
+    return {
+        "id": found.id,
+        "name": result.get("id"),
+        "method": provenance.get("method"),
+        "model": provenance.get("model"),
+        "contrasts": result.get("contrasts", []),
+        "score": result.get("score"),
+        "flagged": result.get("flagged"),
+        "lesions": len(volumes) if calibrated else None,
+        "lesions_ml": round(sum(volumes), 3) if calibrated else None,
+        "largest_ml": round(max(volumes, default=0.0), 3) if calibrated else None,
+        "quality": quality.get("verdict"),
+        "out_of_domain": bool(quality.get("out_of_domain")),
+        "p_values_hold": None if validity is None else validity.get("holds"),
+        "date": provenance.get("date"),
+        "reviewed": reviewed(found.folder),
+        "path": found.path,
+    }
+
+
+def table_of(rows: list[dict[str, Any]]) -> str:
+    """Return rows as tab-separated values; ``n/a`` where there is nothing to say."""
+    lines = ["\t".join(COLUMNS)]
+    lines += ["\t".join(_cell(row[column]) for column in COLUMNS) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def details_of(found: Found, scans: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the viewer needs of a result.
+
+    Args:
+        found: Of `result_of`.
+        scans: Name of the file of each contrast, under which it can be asked for.
+    """
+    folder = found.folder
+    grid = grid_of(folder / MAPS["anomaly"])
+    files: dict[str, Any] = {key: n for key, n in MAPS.items() if (folder / n).is_file()}
+    files["scan"] = dict(scans)
+    if (folder / REVIEW / MAPS["mask"]).is_file():
+        files["reviewed"] = "reviewed.nii.gz"
+    return {
+        "id": found.id,
+        "detection": found.detection,
+        "files": files,
+        "grid": {"shape": list(grid.shape), "spacing": list(grid.spacing)},
+        "calibrated": found.detection.get("calibration") is not None,
+        "report": (folder / "report.html").is_file(),
+        "dicom": (folder / "mask.seg.dcm").is_file(),
+        "review": read_table(folder / REVIEW / "review.json"),
+    }
+
+
+def _found(folder: Path, root: Path) -> Found | None:
+    """Return a folder's result, None if its table is damaged."""
+    try:
+        changed = (folder / RESULT).stat().st_mtime_ns
+    except OSError:
+        return None
+    table = _read(folder / RESULT, changed)
+    if table is None or not {"id", "provenance"} <= table.keys():
+        return None
+    path = folder.relative_to(root).as_posix()
+    return Found(id=opaque(path), folder=folder, path=path, detection=table)
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path, changed: int) -> dict[str, Any] | None:
+    """Return a table; ``changed`` makes the memory forget one that was written again."""
+    del changed
+    return read_table(path)
+
+
+def _cell(value: Any) -> str:
+    """Return a value as one cell: no tab, no line end, nothing that a spreadsheet computes."""
+    if value is None:
+        return "n/a"
+    if isinstance(value, list):
+        value = "+".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = " ".join(str(value).split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
