@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hale.bench.place import Place, Run
-from hale.bench.planting import spots
+from hale.bench.planting import spots_in
 from hale.bench.suite import Cohort, Entrant, Kind, Suite
 from hale.core.errors import Refused
 from hale.core.method import Supervision
@@ -177,7 +177,7 @@ def scans_in(cohort: Cohort, hosts: Sequence[Entry]) -> int:
     """Return how many cases a cohort has."""
     if cohort.kind is not Kind.SYNTHETIC or cohort.lesions is None:
         return len(hosts)
-    return len(hosts[:: cohort.lesions.every]) * len(spots(cohort.lesions))
+    return sum(len(spots_in(cohort.lesions, number)) for number in range(len(hosts)))
 
 
 def _fit_line(job: Job) -> tuple[float, str]:

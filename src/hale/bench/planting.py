@@ -55,20 +55,31 @@ class Planter:
     shapes: Path | None
     """Folder of masks; None: spheres."""
     folder: Path
-    seeds: Mapping[str, int]
+    numbers: Mapping[str, int]
     """Of each host."""
     cache: Cache
+
+    def seed(self, host: str) -> int:
+        """Return the seed of shape and place in a host."""
+        return self.lesions.seed + self.numbers[host]
 
     def key(self, host: Entry) -> str:
         """Return what a case is known by: host, seed, shapes."""
         names = [] if self.shapes is None else [path.name for path in masks_at(self.shapes)]
-        return key_of(host.sha256, self.seeds[host.id], names)
+        return key_of(host.sha256, self.seed(host.id), names)
 
 
 def spots(lesions: Planted) -> list[Spot]:
-    """Return the cells of the table, sizes first."""
-    cells = product(lesions.volumes_ml, lesions.contrasts_sd)
-    return [Spot(volume_ml=volume, contrast_sd=contrast) for volume, contrast in cells]
+    """Return the cells of the table, all sizes of a contrast before the next contrast."""
+    cells = product(lesions.contrasts_sd, lesions.volumes_ml)
+    return [Spot(volume_ml=volume, contrast_sd=contrast) for contrast, volume in cells]
+
+
+def spots_in(lesions: Planted, number: int) -> list[Spot]:
+    """Return the cells that the scan of a number hosts."""
+    cells = spots(lesions)
+    count = lesions.cells_per_scan or len(cells)
+    return [cells[(number * count + step) % len(cells)] for step in range(min(count, len(cells)))]
 
 
 def planted(
@@ -84,7 +95,7 @@ def planted(
 
     Args:
         cohort: Which.
-        hosts: Its healthy scans, before `Planted.every` is applied.
+        hosts: Its healthy scans.
         place: Where its cases are kept, and the shapes come from.
         cache: Of brain extraction, where a scan brings no mask.
         crew: Who plants.
@@ -99,23 +110,35 @@ def planted(
         lesions=lesions,
         shapes=place.data / lesions.shapes if lesions.shapes else None,
         folder=place.planted(cohort.name),
-        seeds={host.id: lesions.seed + number for number, host in enumerate(hosts)},
+        numbers={host.id: number for number, host in enumerate(hosts)},
         cache=cache,
     )
-    chosen = hosts[:: lesions.every]
     work = partial(plant_in, planter=planter)
     cases: dict[str, list[Entry]] = {}
     failed: list[Failure] = []
-    progress("planting lesions", 0, len(chosen))
-    for host, result in (crew or Crew()).each(work, chosen):
+    progress("planting lesions", 0, len(hosts))
+    for host, result in (crew or Crew()).each(work, hosts):
         if isinstance(result, Failure):
             failed.append(result)
             cases[host.id] = []
         else:
             cases[host.id], lost = result
             failed += lost
-        progress("planting lesions", len(cases), len(chosen))
-    return [case for host in chosen for case in cases[host.id]], failed
+        progress("planting lesions", len(cases), len(hosts))
+    return [case for host in hosts for case in cases[host.id]], failed
+
+
+def there(cohort: Cohort, hosts: Sequence[Entry], place: Place) -> list[Entry]:
+    """Return the cases of a cohort that are on disk: of a synthetic one, those that are planted."""
+    if cohort.lesions is None:
+        return list(hosts)
+    folder = place.planted(cohort.name)
+    cases = [
+        _case(host, spot, folder)
+        for number, host in enumerate(hosts)
+        for spot in spots_in(cohort.lesions, number)
+    ]
+    return [case for case in cases if (case.path.parent / LESION).is_file()]
 
 
 def plant_in(host: Entry, *, planter: Planter) -> tuple[list[Entry], list[Failure]]:
@@ -123,7 +146,7 @@ def plant_in(host: Entry, *, planter: Planter) -> tuple[list[Entry], list[Failur
     key = planter.key(host)
     cases, failed = [], []
     raw: RawScan | None = None
-    for spot in spots(planter.lesions):
+    for spot in spots_in(planter.lesions, planter.numbers[host.id]):
         case = _case(host, spot, planter.folder)
         if not _is_there(case, key):
             try:
@@ -170,7 +193,7 @@ def _write(case: Entry, raw: RawScan, spot: Spot, planter: Planter, key: str) ->
     reference, stored = raw.reference, raw.source.stored
     assert stored is not None
     assert case.lesion is not None
-    shapes, seed = planter.shapes, planter.seeds[raw.id]
+    shapes, seed = planter.shapes, planter.seed(raw.id)
     spec = LesionSpec(volume_ml=spot.volume_ml, contrast_sd=spot.contrast_sd, shape=shapes)
     brain = brain_of(raw, planter.cache)
     image, mask = plant(reference.values, brain, reference.grid, spec, seed)

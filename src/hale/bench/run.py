@@ -17,7 +17,7 @@ from hale.bench.cohorts import scans_of
 from hale.bench.guards import checked
 from hale.bench.place import Place, Run
 from hale.bench.plan import Job, jobs
-from hale.bench.planting import planted
+from hale.bench.planting import planted, there
 from hale.bench.suite import Cohort, Kind, Suite
 from hale.core.errors import Refused
 from hale.core.method import Supervision
@@ -223,3 +223,17 @@ def _is_of_another_model(out: Path, job: pipeline.Job) -> bool:
     """Say whether maps are there of a model that has been fitted anew since."""
     made = pipeline.made_with(out / pipeline.MARK)
     return made is not None and made != job.identity()[1]
+
+
+def as_it_is(suite: Suite, place: Place, options: Options) -> Outcome:
+    """Return what lies in the folder of a benchmark; nothing is planted, fitted or scored.
+
+    Raises:
+        Refused: As `run`; no benchmark is there.
+    """
+    if not place.suite.is_file():
+        raise Refused(str(place.out), "holds no benchmark", "run it first, without --figures")
+    todo, hosts = jobs(suite, place), hosts_of(suite, place)
+    told = checked(suite, place, todo, hosts, options.cache)
+    cases = {cohort.name: there(cohort, hosts[cohort.name], place) for cohort in suite.cohorts}
+    return Outcome(suite=suite, place=place, jobs=todo, cases=cases, told=told)

@@ -51,15 +51,16 @@ class Subjects(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """Lesions of a synthetic cohort: every volume with every contrast, in the same scans."""
+    """Lesions of a synthetic cohort: every volume with every contrast, a scan for each lesion."""
 
     volumes_ml: Annotated[tuple[Annotated[float, Gt(0)], ...], Len(1)] = (0.5, 4.0, 15.0)
     contrasts_sd: Annotated[tuple[float, ...], Len(1)] = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
     """In standard deviations of the local tissue."""
     shapes: str = ""
     """Folder of lesion masks; empty: spheres."""
-    every: Annotated[int, Ge(1)] = 1
-    """Plant in every n-th scan only."""
+    cells_per_scan: Annotated[int, Ge(0)] = 0
+    """How many cells of the table each scan hosts: the next ones in turn, all sizes of a contrast
+    before the next contrast. 0: all of them."""
     seed: Annotated[int, Ge(0)] = 0
 
 
@@ -144,6 +145,20 @@ class Entrant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Phantoms:
+    """How many phantom brains a suite without data makes, by split; see `hale.data.phantom`."""
+
+    fit: Annotated[int, Ge(0)] = 12
+    standardise: Annotated[int, Ge(0)] = 6
+    calibrate: Annotated[int, Ge(0)] = 10
+    healthy: Annotated[int, Ge(0)] = 3
+    """To test on, without a lesion."""
+    lesions: Annotated[int, Ge(0)] = 6
+    """To test on, with one."""
+    seed: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Suite:
     """What `hale bench` runs."""
 
@@ -157,6 +172,8 @@ class Suite:
     calibrated on."""
     cases: str = ""
     """Likewise of the patients that methods with lesion masks learn from."""
+    phantoms: Phantoms | None = None
+    """Made below ``healthy`` if given, instead of data."""
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)] = (0,)
     folds: Annotated[int, Ge(1)] = 1
     """Ways of dividing the healthy people, or folds of published lists."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hale.cli import (
+    bench,
     calibrate,
     demo,
     detect,
@@ -65,6 +66,7 @@ for module in (
     calibrate,
     detect,
     evaluate,
+    bench,
     methods,
     recipe,
     reproduce,

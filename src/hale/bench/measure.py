@@ -1,0 +1,214 @@
+"""What maps on disk say of one case. No model is needed, and a changed metric repeats only this.
+
+Figures are kept beside a hash of the very files that they are of: what has not changed is not
+measured again.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from hale.bench.cohorts import labels_of
+from hale.bench.guards import truth_of
+from hale.bench.place import Place
+from hale.bench.plan import Job
+from hale.bench.planting import spot_of
+from hale.bench.suite import Cohort, Kind
+from hale.bench.tally import Tally, tally
+from hale.core.errors import Refused
+from hale.data.cohort import Entry
+from hale.data.layouts.labels import Labels
+from hale.data.references import MapFiles, find_maps, read_map, read_on
+from hale.io.cache import key_of
+from hale.io.nifti import file_hash
+from hale.metrics import evaluation, froc, voxel
+from hale.metrics.evaluation import Maps, Row
+from hale.pipeline.evaluate import read_case
+from hale.pipeline.job import Options
+from hale.pipeline.workers import Failure
+from hale.pipeline.write import RESULT
+
+VERSION = 1
+"""Of what is measured: another number measures all maps again."""
+ROW = TypeAdapter(Row)
+OWN = "score.nii.gz"
+"""The method's own score, beside the standardised map."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """Figures of one case, and the counts that figures of many are made of."""
+
+    row: Row
+    spot: tuple[float, float] | None
+    """Volume (ml) and contrast (SD) of what was planted."""
+    own: Mapping[str, float]
+    """Figures of the method's own score, where a standardised map stands beside it."""
+    tallies: Mapping[str, Tally]
+    """Voxels of the region by score: of the map, and of the own score."""
+    profile: froc.Profile
+    """Findings of the map at every threshold."""
+    seconds: float
+    """That its map took, NaN if nobody says."""
+
+
+def measured(
+    job: Job, cohort: Cohort, entries: list[Entry], place: Place, options: Options
+) -> tuple[list[Measured], list[Failure]]:
+    """Return the figures of all cases of a cohort that have a map, and why others have none."""
+    labels = labels_of(cohort, place)
+    try:
+        maps = find_maps(maps_folder(job, cohort, place))
+    except Refused as refusal:
+        return [], [Failure(id=cohort.name, reason=str(refusal))]
+    work = partial(
+        measure,
+        maps=maps,
+        labels=labels,
+        kind=cohort.kind,
+        kept=place.figures_of(job.run, cohort.name),
+    )
+    name = f"measuring {job.run} on {cohort.name}"
+    options.progress(name, 0, len(entries))
+    results: dict[str, Measured | Failure] = {}
+    for entry, result in options.crew.each(work, entries):
+        results[entry.id] = result
+        options.progress(name, len(results), len(entries))
+    ordered = [results[entry.id] for entry in entries]
+    found = [result for result in ordered if isinstance(result, Measured)]
+    return found, [result for result in ordered if isinstance(result, Failure)]
+
+
+def maps_folder(job: Job, cohort: Cohort, place: Place) -> Path:
+    """Return the folder of a method's maps of a cohort."""
+    if job.recipe is not None or place.maps is None:
+        return place.maps_of(job.run, cohort.name)
+    folder = place.maps / job.entrant.maps
+    return folder / cohort.name if (folder / cohort.name).is_dir() else folder
+
+
+def measure(
+    entry: Entry, *, maps: Mapping[str, MapFiles], labels: Labels, kind: Kind, kept: Path
+) -> Measured | Failure:
+    """Return the figures of one case, kept or measured now, or why there are none."""
+    if entry.id not in maps:
+        return Failure(id=entry.id, reason="has no map")
+    files = maps[entry.id]
+    own = files.anomaly.with_name(OWN)
+    inputs = [files.anomaly, files.brain, files.pvalue, files.mask, own, entry.lesion]
+    hashes = [file_hash(path) if path is not None and path.is_file() else "" for path in inputs]
+    key = key_of(VERSION, str(kind), hashes)
+    place = kept / entry.id
+    if (there := _kept(place, key)) is not None:
+        return there
+    try:
+        made = _measured(entry, files, own, labels, kind)
+    except Refused as refusal:
+        return Failure(id=entry.id, reason=str(refusal))
+    _keep(place, key, made)
+    return made
+
+
+def _measured(entry: Entry, files: MapFiles, own: Path, labels: Labels, kind: Kind) -> Measured:
+    case, _ = read_case(files, None)
+    truth = np.zeros(case.anomaly.shape, bool)
+    if kind is not Kind.HEALTHY:
+        truth, _ = truth_of(entry, labels)
+        read_on(entry.lesion or entry.path, read_map(files.anomaly).grid)  # refused elsewhere
+    what = evaluation.Kind.LESION if truth.any() else evaluation.Kind.EMPTY
+    if kind is Kind.HEALTHY:
+        what = evaluation.Kind.HEALTHY
+    row = evaluation.score_case(entry.id, entry.person, what, case, truth)
+    region = evaluation.region_of(case, truth)
+    tallies = {"map": tally(evaluation.scores_of(case)[region], truth[region])}
+    figures: dict[str, float] = {}
+    if own.is_file():
+        raw = Maps(**{**_fields(case), "anomaly": read_on(own, read_map(files.anomaly).grid)})
+        scores = evaluation.scores_of(raw)[region]
+        tallies["own"] = tally(scores, truth[region])
+        counts = voxel.curve(scores, truth[region])
+        figures = {
+            "auprc_own": counts.average_precision,
+            "auroc_own": counts.auroc,
+            "best_dice_own_oracle": counts.best_dice,
+        }
+    return Measured(
+        row=row,
+        spot=_spot(entry) if kind is Kind.SYNTHETIC else None,
+        own=figures,
+        tallies=tallies,
+        profile=froc.profile(case.anomaly, truth, voxel_ml=case.voxel_ml, region=region),
+        seconds=_seconds(files.anomaly.with_name(RESULT)),
+    )
+
+
+def _fields(case: Maps) -> dict[str, Any]:
+    return {field.name: getattr(case, field.name) for field in fields(case)}
+
+
+def _spot(entry: Entry) -> tuple[float, float]:
+    spot = spot_of(entry)
+    return spot.volume_ml, spot.contrast_sd
+
+
+def _seconds(result: Path) -> float:
+    """Return how long a map took; NaN where nobody says."""
+    if not result.is_file():
+        return voxel.NAN
+    return float(sum(json.loads(result.read_text(encoding="utf-8"))["seconds"].values()))
+
+
+def _keep(place: Path, key: str, made: Measured) -> None:
+    """Write figures and counts; the key last, so that what is cut short counts as absent."""
+    place.mkdir(parents=True, exist_ok=True)
+    told = place / "figures.json"
+    told.unlink(missing_ok=True)
+    arrays = {f"profile.{name}": value for name, value in vars(made.profile).items()}
+    for name, counts in made.tallies.items():
+        arrays |= {f"{name}.{part}": value for part, value in vars(counts).items()}
+    np.savez_compressed(place / "counts.npz", **arrays)
+    row = asdict(made.row)
+    table = {
+        "key": key,
+        "row": row,
+        "spot": made.spot,
+        "own": dict(made.own),
+        "seconds": made.seconds,
+    }
+    told.write_text(json.dumps(table) + "\n", encoding="utf-8")
+
+
+def _kept(place: Path, key: str) -> Measured | None:
+    """Return what was measured of the same files; None if there is no such thing."""
+    try:
+        table = json.loads((place / "figures.json").read_text(encoding="utf-8"))
+        if table["key"] != key:
+            return None
+        with np.load(place / "counts.npz") as arrays:
+            parts: dict[str, dict[str, np.ndarray]] = {}
+            for name in arrays.files:
+                kind, part = name.split(".")
+                parts.setdefault(kind, {})[part] = arrays[name]
+    except (OSError, ValueError, KeyError):
+        return None
+    profile = parts.pop("profile")
+    return Measured(
+        row=ROW.validate_python(table["row"]),
+        spot=None if table["spot"] is None else tuple(table["spot"]),
+        own=table["own"],
+        tallies={name: Tally(**part) for name, part in parts.items()},
+        profile=froc.Profile(
+            threshold=profile["threshold"],
+            false=profile["false"],
+            lesions=profile["lesions"],
+            volumes_ml=profile["volumes_ml"],
+            floor=float(profile["floor"]),
+        ),
+        seconds=table["seconds"],
+    )

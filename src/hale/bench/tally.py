@@ -1,0 +1,121 @@
+"""Voxels of one case counted by score, so that a threshold for many cases needs no map again.
+
+Scores are told apart to 8 bits of their mantissa: two that differ by less than 0.4 % may share a
+bin. A threshold that is chosen on tallies is one of the bins' lower edges.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hale.core.types import Map
+
+BITS = 15
+"""Of a float32 that are dropped."""
+LEVELS = 2 ** (32 - BITS)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tally:
+    """Counts of one case by level of the score; levels without a voxel are left out."""
+
+    level: np.ndarray
+    """int32 ``(n,)``, rising with the score."""
+    lesion: np.ndarray
+    """int32 ``(n,)``, lesion voxels of that level."""
+    normal: np.ndarray
+    """int32 ``(n,)``, others."""
+
+
+def tally(scores: np.ndarray, truth: np.ndarray) -> Tally:
+    """Return the counts of scores ``(voxels,)``, of which ``truth`` says which are lesion."""
+    levels = level_of(scores)
+    level, at = np.unique(levels, return_inverse=True)
+    lesion = np.bincount(at, truth, len(level)).astype(np.int32)
+    counts = np.bincount(at, minlength=len(level)).astype(np.int32)
+    return Tally(level=level.astype(np.int32), lesion=lesion, normal=counts - lesion)
+
+
+def level_of(scores: Map | np.ndarray) -> np.ndarray:
+    """Return the level of each score, int64: the order of float32, negative ones below."""
+    bits = np.asarray(scores, np.float32).view(np.uint32)
+    ordered = np.where(bits & 0x80000000, ~bits, bits | 0x80000000)
+    return (ordered >> BITS).astype(np.int64)
+
+
+def threshold_of(level: int) -> float:
+    """Return the lowest score of a level."""
+    ordered = np.uint32(level << BITS)
+    bits = ordered & 0x7FFFFFFF if ordered & 0x80000000 else ~ordered
+    return float(np.array([bits], np.uint32).view(np.float32)[0])
+
+
+def dice_at(case: Tally, level: int) -> float:
+    """Return the Dice of what is scored at a level or above; NaN without a lesion voxel."""
+    lesion = int(case.lesion.sum())
+    if not lesion:
+        return float("nan")
+    marked = case.level >= level
+    true, false = int(case.lesion[marked].sum()), int(case.normal[marked].sum())
+    return 2 * true / (lesion + true + false)
+
+
+def best_level(cases: Sequence[Tally]) -> int:
+    """Return the level whose mean Dice over the cases with a lesion is highest; the highest such.
+
+    Raises:
+        ValueError: No case has a lesion.
+    """
+    ill = [case for case in cases if case.lesion.any()]
+    if not ill:
+        raise ValueError("no case has a lesion to choose a threshold by")
+    total = np.zeros(LEVELS + 1)
+    for case in ill:
+        true, false = case.lesion[::-1].cumsum(), case.normal[::-1].cumsum()
+        dice = 2 * true / (case.lesion.sum() + true + false)
+        # from each level of its own down to the next: what is between marks no other voxel
+        steps = np.diff(dice, prepend=0)
+        np.add.at(total, case.level[::-1], steps)
+    curve = total[::-1].cumsum()[::-1]
+    best = np.flatnonzero(curve >= curve.max() - 1e-12)
+    return int(best[-1])
+
+
+def dense(cases: Sequence[Tally]) -> np.ndarray:
+    """Return the counts of all cases on the levels that any of them has, highest first.
+
+    int64 ``(case, 2, level)``: lesion voxels, others.
+    """
+    levels = np.unique(np.concatenate([case.level for case in cases] or [np.zeros(0, np.int32)]))
+    counts = np.zeros((len(cases), 2, len(levels)), np.int64)
+    for number, case in enumerate(cases):
+        at = np.searchsorted(levels, case.level)
+        counts[number, 0, at] = case.lesion
+        counts[number, 1, at] = case.normal
+    return np.ascontiguousarray(counts[..., ::-1])
+
+
+def average_precision(counts: np.ndarray, at: np.ndarray) -> float:
+    """Return the average precision of the voxels of some cases together.
+
+    Args:
+        counts: As `dense` returns them.
+        at: Indices of the cases; some may come twice.
+    """
+    lesion, normal = counts[at].sum(0)
+    found, false = lesion.cumsum(), normal.cumsum()
+    if not found.size or not found[-1]:
+        return float("nan")
+    precision = found / np.maximum(found + false, 1)
+    return float((lesion * precision).sum() / found[-1])
+
+
+def precision_recall(cases: Sequence[Tally]) -> tuple[np.ndarray, np.ndarray]:
+    """Return recall and precision at every level of all cases together; empty without a lesion."""
+    lesion, normal = dense(cases).sum(0)
+    found, false = lesion.cumsum(), normal.cumsum()
+    if not found.size or not found[-1]:
+        return np.zeros(0), np.zeros(0)
+    kept = lesion > 0
+    return (found / found[-1])[kept], (found / (found + false))[kept]
