@@ -28,6 +28,7 @@ from hale.bench.words import (
     patients,
     rows_of,
     short,
+    signed,
     span,
     spread,
     verdict_of,
@@ -140,10 +141,8 @@ def _against(row: Json, cohort: Json) -> str:
         return NOTHING
     told = row["against"][BASELINE]
     mark = f"{MARKS[verdict]} " if verdict in MARKS else ""
-    difference = decimal(told["difference"])
-    sign = "" if difference.startswith(("−", NOTHING)) else "+"
-    p = f"p = {short(told['p_holm'])}"
-    return f"{mark}{VERDICTS.get(verdict, _safe(verdict))}: {sign}{difference} ({span(told)}), {p}"
+    said = f"{signed(told['difference'])} ({span(told)}), p = {short(told['p_holm'])}"
+    return f"{mark}{VERDICTS.get(verdict, _safe(verdict))}: {said}"
 
 
 def _by_size(rows: Sequence[Json]) -> Iterable[str]:
@@ -161,7 +160,7 @@ def _by_lesion(rows: Sequence[Json]) -> Iterable[str]:
     for volume in sorted({volume for volume, _ in cells}):
         of_size = [cell for cell in cells if cell[0] == volume]
         yield f"### AUPRC of planted lesions of {volume:g} ml, by change of intensity"
-        heads = ["method", *(f"{change:+g} SD".replace("-", "−") for _, change in of_size)]
+        heads = ["method", *(f"{signed(change, 0)} SD" for _, change in of_size)]
         yield _table(heads, [[_method(r), *(_in_cell(r, cell) for cell in of_size)] for r in rows])
 
 

@@ -80,6 +80,12 @@ def decimal(number: Any, places: int = 3) -> str:
     return NOTHING if known is None else f"{known:.{places}f}".replace("-", "−")
 
 
+def signed(number: Any, places: int = 3) -> str:
+    """Return a difference with its sign."""
+    said = decimal(number, places)
+    return said if said.startswith(("−", NOTHING)) else f"+{said}"
+
+
 def short(number: Any) -> str:
     """Return a number of any size in few digits."""
     known = finite(number)
@@ -112,6 +118,15 @@ def title_of(name: str) -> str:
 
 SUB_BINS = frozenset(f"lesion_recall_{size}" for size in ("small", "medium", "large"))
 """Figures whose title is a line below that of all lesions."""
+
+
+def all_figures(row: Json) -> list[tuple[str, Json]]:
+    """Return every figure of a row by its title, the operating points after the rest."""
+    points = {f"Dice, {title}": name for name, title in POINTS.items()}
+    gaps = {title: name for name, title in GAPS.items()}
+    told = [(title_of(name), figure) for name, figure in row["figures"].items()]
+    told += [(title, row["points"].get(name)) for title, name in (points | gaps).items()]
+    return [(title, figure) for title, figure in told if figure is not None]
 
 
 def flagged(healthy: Json | None) -> str:
@@ -169,12 +184,17 @@ def groups_of(board: Json, cohort: Json) -> list[Group]:
             members.sort(key=_worst_last)
         groups.append(
             Group(
-                title=GROUPS.get(supervision, f"Learns from: {supervision}"),
+                title=group_title(supervision),
                 supervised=is_supervised(members[0]),
                 rows=members,
             )
         )
     return groups
+
+
+def group_title(supervision: str) -> str:
+    """Return the heading of the rows that learnt from the same."""
+    return GROUPS.get(supervision, f"Learns from: {supervision}")
 
 
 def _worst_last(row: Json) -> float:
@@ -186,6 +206,17 @@ def verdict_of(row: Json, cohort: Json) -> str:
     """Return what the test says against intensity; empty where it says nothing or may not."""
     told = row["against"].get(BASELINE)
     return told["verdict"] if told and is_ranked(cohort) else ""
+
+
+def tally(rows: Iterable[Json], cohort: Json) -> str:
+    """Return how many unsupervised methods the test tells from intensity; empty without a test."""
+    told = [verdict_of(row, cohort) for row in rows if not is_supervised(row)]
+    if not any(told):
+        return ""
+    counts = [f"{told.count(verdict)} {verdict}" for verdict in VERDICTS]
+    return f"Of {_count(len([v for v in told if v]), 'unsupervised method')}, against plain " + (
+        f"intensity: {', '.join(counts)}."
+    )
 
 
 def patients(cohort: Json) -> str:
