@@ -14,8 +14,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from hale.core.errors import Refused
-from hale.serve import routes_results
+from hale.serve import routes_jobs, routes_results
 from hale.serve.files import Unknown
+from hale.serve.jobs import Queue
 from hale.serve.security import API, MIB, Guard, Keys
 from hale.serve.station import Station
 
@@ -39,13 +40,17 @@ class Pages(StaticFiles):
 
 def application(station: Station, keys: Keys) -> Guard:
     """Return the application behind its guard."""
+    queue = Queue(station)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
+        queue.start()
         yield
+        queue.stop()
 
     app = FastAPI(title="hale", docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
     app.include_router(routes_results.router(station))
+    app.include_router(routes_jobs.router(station, queue))
     app.mount("/", Pages(directory=PAGES, html=True, check_dir=False))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _failed)

@@ -14,8 +14,6 @@ from hale.serve.volumes import grid_of
 
 SCAN = "scan_"
 """What the name of a scan's copy beside its result begins with."""
-MADE = "station.json"
-"""What the station notes of a result that it made."""
 MAPS = {
     "anomaly": "anomaly.nii.gz",
     "pvalue": "pvalue.nii.gz",

@@ -9,6 +9,8 @@ INSIDE = ".station"
 GIB = 2**30
 BIDS = re.compile(r"sub-[A-Za-z0-9]+(?:_ses-[A-Za-z0-9]+)?")
 """A name that is a pseudonym by its kind."""
+BIDS_FILE = re.compile(r"sub-[A-Za-z0-9]+(_[a-z]+-[A-Za-z0-9]+)*_[A-Za-z0-9]+\.[a-z.]{3,6}")
+"""The same of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,10 @@ class Station:
     def stages(self) -> Path:
         """Return the folder of prepared stages."""
         return self.cache or self.inside / "cache"
+
+    def shows(self, file: str) -> bool:
+        """Say whether a file's name may be written: one of BIDS names no person."""
+        return self.keep_identifiers or BIDS_FILE.fullmatch(file) is not None
 
     def named(self, name: str, content: str) -> str:
         """Return what to call an exam: its name, or what says nothing of a person.
