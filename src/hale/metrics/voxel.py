@@ -102,7 +102,7 @@ def curve(score: ArrayLike, truth: ArrayLike) -> Curve:
     Raises:
         ValueError: The shapes differ, a score is not finite, truth holds other values.
     """
-    values, lesion = np.asarray(score).ravel(), _yes_no(truth, np.shape(score))
+    values, lesion = np.asarray(score).ravel(), yes_no(truth, np.shape(score))
     if not np.isfinite(values).all():
         msg = "a score is not finite"
         raise ValueError(msg)
@@ -177,7 +177,7 @@ def l1_ratio(score: ArrayLike, truth: ArrayLike) -> float:
     1 means that the map does not see the lesion. NaN if either group is empty, if the others' mean
     is 0, and for scores below 0 (z), of which a ratio says nothing.
     """
-    values, lesion = np.asarray(score, np.float64).ravel(), _yes_no(truth, np.shape(score))
+    values, lesion = np.asarray(score, np.float64).ravel(), yes_no(truth, np.shape(score))
     if lesion.all() or not lesion.any() or values.min() < 0:
         return NAN
     return _ratio(float(values[lesion].mean()), float(values[~lesion].mean()))
@@ -189,7 +189,7 @@ def confusion(found: ArrayLike, truth: ArrayLike) -> Confusion:
     Raises:
         ValueError: The shapes differ, or a value is neither 0 nor 1.
     """
-    marked, lesion = _yes_no(found, np.shape(found)), _yes_no(truth, np.shape(found))
+    marked, lesion = yes_no(found, np.shape(found)), yes_no(truth, np.shape(found))
     both = int(np.count_nonzero(marked & lesion))
     only_found = int(np.count_nonzero(marked)) - both
     only_truth = int(np.count_nonzero(lesion)) - both
@@ -197,7 +197,7 @@ def confusion(found: ArrayLike, truth: ArrayLike) -> Confusion:
     return Confusion(both, only_found, only_truth, neither)
 
 
-def _yes_no(values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+def yes_no(values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     """Return flat booleans; refuse what is no yes or no, or not of ``shape``."""
     given = np.asarray(values)
     if given.shape != shape:
