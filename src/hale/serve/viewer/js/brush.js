@@ -1,0 +1,147 @@
+// Correct the mask: brush, erase, undo; kept beside the result, never over it.
+
+import { putMask } from "./api.js";
+import { load } from "./engine.js";
+import { h, say, segments } from "./dom.js";
+import { whoIs } from "./who.js";
+
+const SIZES = [1, 3, 5, 9, 15];
+
+export class Brush {
+  constructor({ id, folder, files, stage, threshold, kept }) {
+    Object.assign(this, { id, folder, files, stage, threshold, kept, tool: "look", size: 3, changed: false });
+    this.tools = segments("Tool", [["look", "Look"], ["paint", "Brush", "Key: d"], ["erase", "Erase", "Key: e"]], "look", (tool) => this.use(tool));
+    this.sizes = h("select", { id: "brush-size", onchange: () => this.setSize(Number(this.sizes.value)) },
+      SIZES.map((size) => h("option", { value: size, selected: size === this.size }, `${size} voxel${size > 1 ? "s" : ""}`)));
+    const starts = [files.reviewed && ["reviewed", "the last correction"], files.mask && ["mask", "the mask"], ["threshold", "the threshold"], ["nothing", "nothing"]].filter(Boolean);
+    this.start = h("select", { id: "brush-start" }, starts.map(([value, text]) => h("option", { value }, text)));
+    this.undoButton = h("button", { type: "button", onclick: () => this.undo(), disabled: true }, "Undo");
+    this.keepButton = h("button", { type: "button", class: "primary", onclick: () => this.keep(), disabled: true }, "Keep the correction");
+    this.state = h("p", { class: "small quiet", role: "status" }, "");
+    this.element = h("div", { class: "brush" },
+      h("div", { class: "line" }, this.tools, this.undoButton),
+      h("div", { class: "line" }, h("label", { class: "field", for: "brush-size" }, h("span", {}, "Width"), this.sizes),
+        h("label", { class: "field", for: "brush-start" }, h("span", {}, "Start from"), this.start)),
+      h("div", { class: "line" }, this.keepButton), this.state,
+      h("p", { class: "small quiet" }, "By keyboard: arrows move the crosshair, ", h("kbd", {}, "Space"), " paints or erases there."));
+  }
+
+  get nv() {
+    return this.stage.lead.nv;
+  }
+
+  async use(tool) {
+    this.tools.show(tool);
+    this.tool = tool;
+    if (tool !== "look" && !this.nv.drawBitmap && !(await this.begin())) {
+      this.tool = "look";
+      this.tools.show("look");
+      return;
+    }
+    this.nv.setDrawingEnabled(tool !== "look");
+    this.nv.setPenValue(tool === "erase" ? 0 : 1, false);
+    this.nv.opts.penSize = this.size;
+    this.stage.element.dataset.tool = tool;
+    if (tool !== "look") say(tool === "paint" ? "Brush: drag on the picture" : "Erase: drag on the picture", 2);
+  }
+
+  setSize(size) {
+    this.size = size;
+    this.nv.opts.penSize = size;
+  }
+
+  // Put what the correction starts from on the canvas; on it lie voxels of 0 and 1.
+  async begin() {
+    const from = this.start.value;
+    this.nv.createEmptyDrawing();
+    try {
+      if (from === "mask" || from === "reviewed") await this.fromFile(this.files[from]);
+      else if (from === "threshold") await this.fromThreshold();
+    } catch (problem) {
+      this.nv.closeDrawing();
+      say(problem.message);
+      return false;
+    }
+    this.nv.drawClearAllUndoBitmaps();
+    this.nv.drawAddUndoBitmap();
+    this.nv.setDrawColormap({ R: [0, 0], G: [0, 255], B: [0, 170], A: [0, 255], labels: ["", "lesion"] });
+    this.nv.setDrawOpacity(0.45);
+    this.nv.refreshDrawing(true);
+    this.nv.onDrawingChanged = () => this.touched();
+    this.start.disabled = true;
+    this.state.textContent = `Drawing over ${this.start.selectedOptions[0].textContent}. Not kept yet.`;
+    return true;
+  }
+
+  async fromFile(name) {
+    const image = await load(this.folder + name);
+    const values = image.img.constructor === Uint8Array ? image.img : Uint8Array.from(image.img, (value) => (value > 0 ? 1 : 0));
+    image.img = values.map((value) => (value > 0 ? 1 : 0));
+    image.hdr.datatypeCode = 2; // uint8
+    if (!this.nv.loadDrawing(image)) throw new Error("The mask does not lie on the scan's grid.");
+  }
+
+  async fromThreshold() {
+    const layer = this.stage.layers.get("anomaly");
+    if (!layer.image) await this.stage.layers.fetch(layer);
+    const image = layer.image;
+    const [across, back, up] = image.dimsRAS.slice(1);
+    const [start, step] = [image.img2RASstart, image.img2RASstep];
+    const drawn = this.nv.drawBitmap;
+    let n = 0;
+    for (let k = 0; k < up; k++) {
+      for (let j = 0; j < back; j++) {
+        for (let i = 0; i < across; i++) {
+          const stored = start[0] + start[1] + start[2] + i * step[0] + j * step[1] + k * step[2];
+          drawn[n++] = image.img[stored] > this.threshold.z ? 1 : 0;
+        }
+      }
+    }
+  }
+
+  touched() {
+    this.changed = true;
+    this.undoButton.disabled = this.keepButton.disabled = false;
+    this.state.textContent = "Corrected. Not kept yet.";
+  }
+
+  undo() {
+    if (!this.nv.drawBitmap) return say("Nothing was drawn.");
+    this.nv.drawUndo();
+    return say("Taken back", 1.5);
+  }
+
+  // Paint or erase a disc at the crosshair, in the plane that is shown.
+  stamp() {
+    if (this.tool === "look" || !this.nv.drawBitmap) return false;
+    const [x, y, z] = Array.from(this.nv.frac2vox(this.nv.scene.crosshairPos));
+    this.nv.drawPenAxCorSag = Math.min(this.nv.opts.sliceType, 2) % 3;
+    this.nv.drawPt(x, y, z, this.tool === "erase" ? 0 : 1);
+    this.nv.drawPenAxCorSag = -1;
+    this.nv.drawAddUndoBitmap();
+    this.nv.refreshDrawing(true);
+    this.touched();
+    return true;
+  }
+
+  async keep() {
+    const who = await whoIs();
+    if (!who || !this.nv.drawBitmap) return;
+    this.keepButton.disabled = true;
+    try {
+      const review = await putMask(this.id, await stored(this.nv), who);
+      this.changed = false;
+      this.state.textContent = `Kept by ${who}.`;
+      this.kept(review);
+    } catch (problem) {
+      this.keepButton.disabled = false;
+      say(problem.message);
+    }
+  }
+}
+
+// Return the drawing as uint8 in the stored voxel order of the result's files.
+async function stored(nv) {
+  const file = await nv.saveImage({ filename: "", isSaveDrawing: true, volumeByIndex: 0 });
+  return file.subarray(file.length - nv.drawBitmap.length);
+}

@@ -1,0 +1,99 @@
+// Two methods on one scan: both maps over it, where they disagree, and a table.
+
+import { address, get } from "./api.js";
+import { fill, h, segments } from "./dom.js";
+import { load } from "./engine.js";
+import { setKeys } from "./keyboard.js";
+import { link, Pane } from "./pane.js";
+import { Stage } from "./stage.js";
+import { figure, position, significant, volume } from "./words.js";
+
+const SHOWS = [["both", "Both maps"], ["a", "First"], ["b", "Second"], ["disagreement", "Disagreement"]];
+
+export async function show(main, [a, b]) {
+  const [first, second, compared] = await Promise.all([get(`/api/results/${a}`), get(`/api/results/${b}`), get("/api/compare", { a, b })]);
+  const names = [first, second].map(({ detection }) => detection.provenance?.model || detection.provenance?.method);
+  document.getElementById("where").textContent = `${first.detection.id} · ${names.join(" against ")}`;
+  const legend = h("p", { class: "legend small" });
+  const place = h("div", { class: "panes", "data-mode": "single" });
+  const opacity = h("input", { type: "range", min: 0.05, max: 1, step: 0.05, value: 0.65, id: "opacity", oninput: () => draw(shown) });
+  const views = segments("Planes", [["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"], ["all", "All"]], "all", (view) => pane.setView(view));
+  const what = segments("Maps", SHOWS, "both", (value) => draw(value));
+  fill(main, h("div", { class: "reading" },
+    h("div", { class: "pictures" }, h("div", { class: "line toolbar", role: "toolbar", "aria-label": "Pictures" }, views, what), h("div", { class: "stage" }, place, legend)),
+    h("div", { class: "panel" }, h("h1", {}, "Two methods, one scan"),
+      h("dl", { class: "facts" }, [["First", names[0], a], ["Second", names[1], b]].map(([title, name, id]) => [h("dt", {}, title), h("dd", {}, h("a", { href: `#/result/${id}` }, name))]),
+        [["Dice of the masks", figure(compared.dice)], ["Correlation of the maps", figure(compared.correlation)]].map(([title, value]) => [h("dt", {}, title), h("dd", {}, value)])),
+      h("label", { class: "field", for: "opacity" }, h("span", {}, "Opacity of the maps"), opacity),
+      (!first.calibrated || !second.calibrated) && h("div", { class: "banner" }, "A map without p-values has a scale of its own: its colours are the highest 5 % of this brain."),
+      table(compared.table ?? [], (mm) => pane.to(mm)))));
+
+  const pane = await Pane.open(place, first.detection.id);
+  const stage = new Stage({ folder: `/api/results/${a}/files/`, files: first.files, moved: () => {} });
+  const images = {};
+  let shown = "both";
+  link([pane], () => {});
+  pane.show(await stage.base(stage.contrast));
+  pane.setView("all");
+  await draw("both");
+  const top = (compared.table ?? [])[0];
+  if (top?.centre_mm) pane.to(top.centre_mm);
+
+  async function image(which) {
+    if (!images[which]) images[which] = await (which === "disagreement" ? disagreement(a, b) : overlay(which === "a" ? first : second, which === "a" ? "heat" : "cold"));
+    return images[which];
+  }
+
+  async function draw(value) {
+    shown = value;
+    what.show(value);
+    const wanted = value === "both" ? ["a", "b"] : [value];
+    const layers = await Promise.all(wanted.map(image));
+    for (const layer of layers) layer.opacity = Number(opacity.value);
+    pane.stack([pane.base, ...layers]);
+    pane.paint();
+    fill(legend, value === "disagreement"
+      ? [swatch("heat"), `${names[0]} higher `, swatch("cold"), `${names[1]} higher`]
+      : wanted.map((which) => [swatch(which === "a" ? "heat" : "cold"), names[which === "a" ? 0 : 1], " "]));
+  }
+
+  setKeys({
+    ArrowUp: () => pane.inPlane(0, 1), ArrowDown: () => pane.inPlane(0, -1), ArrowLeft: () => pane.inPlane(-1, 0), ArrowRight: () => pane.inPlane(1, 0),
+    PageUp: () => pane.slice(1), PageDown: () => pane.slice(-1), Home: () => pane.slice(10), End: () => pane.slice(-10),
+    "+": () => pane.zoom(1.2), "-": () => pane.zoom(1 / 1.2), 0: () => pane.unzoom(),
+    1: () => views.pick("axial"), 2: () => views.pick("coronal"), 3: () => views.pick("sagittal"), 4: () => views.pick("all"),
+    x: () => draw(SHOWS[(SHOWS.findIndex(([name]) => name === shown) + 1) % SHOWS.length][0]),
+  });
+  return () => { setKeys(null); pane.close(); };
+}
+
+const swatch = (name) => h("span", { class: `swatch ${name}` });
+
+async function overlay({ id, detection, files, calibrated, range }, colormap) {
+  const layer = await load(`/api/results/${id}/files/${files.anomaly}`, { opacity: 0, colormap });
+  const low = calibrated ? detection.calibration?.z0 ?? 3 : range?.start ?? layer.robust_max;
+  Object.assign(layer, { cal_min: low, cal_max: Math.max(calibrated ? low + 4 : 0, layer.global_max * 0.9, low * 1.01) });
+  return layer;
+}
+
+async function disagreement(a, b) {
+  const layer = await load(address("/api/compare/disagreement.nii.gz", { a, b }), { opacity: 0, name: "disagreement.nii.gz", colormap: "heat", colormapNegative: "cold" });
+  const most = Math.max(Math.abs(layer.global_min), Math.abs(layer.global_max));
+  Object.assign(layer, { cal_min: 0.15 * most, cal_max: most, cal_minNeg: -0.15 * most, cal_maxNeg: -most });
+  return layer;
+}
+
+function table(rows, go) {
+  if (!rows.length) return h("p", { class: "quiet" }, "Neither method keeps a lesion.");
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Lesions of both" }, h("table", {},
+    h("thead", {}, h("tr", {}, ["Place", "First", "Second", "Shared"].map((title) => h("th", { scope: "col" }, title)))),
+    h("tbody", {}, rows.map((row) => h("tr", {},
+      h("th", { scope: "row" }, row.centre_mm ? h("button", { type: "button", class: "small-button", onclick: () => go(row.centre_mm) }, position(row.centre_mm)) : "–"),
+      h("td", {}, part(row, "a")), h("td", {}, part(row, "b")),
+      h("td", {}, row.dice === undefined || row.dice === null ? "–" : `Dice ${significant(row.dice, 2)}`))))));
+}
+
+const part = (row, which) => {
+  const ml = row[`${which}_ml`] ?? row[which]?.volume_ml;
+  return ml === undefined || ml === null || ml === 0 ? "not found" : volume(ml);
+};

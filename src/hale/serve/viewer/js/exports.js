@@ -1,0 +1,53 @@
+// What can be taken away: mask, lesion table, report; in the reviewed state.
+
+import { put } from "./api.js";
+import { h, say } from "./dom.js";
+import { reader, whoIs } from "./who.js";
+import { date } from "./words.js";
+
+// Return {element, kept}; `kept` says that a correction was kept.
+export function exportsOf(id, { calibrated, dicom, files, review }) {
+  const file = (name, text) => h("a", { class: "button", href: `/api/results/${id}/export/${name}`, download: name }, text);
+  const mask = file("mask.nii.gz", "Mask, NIfTI");
+  const seg = dicom && file("mask.seg.dcm", "Mask, DICOM SEG");
+  mask.hidden = !calibrated && !files.reviewed;
+  const comment = h("textarea", { id: "comment", rows: 2 }, review?.comment ?? "");
+  const who = h("button", { type: "button", class: "small-button quiet-button", onclick: rename }, name());
+  const element = h("div", { class: "exports" },
+    h("label", { class: "field", for: "comment" }, h("span", {}, "Comment"), comment),
+    h("div", { class: "line" }, h("button", { type: "button", onclick: keep }, "Keep the comment"), who),
+    h("div", { class: "line" }, mask, seg, file("lesions.tsv", "Lesions, TSV"),
+      h("a", { class: "button", href: `/api/results/${id}/export/report.html`, target: "_blank", rel: "noopener" }, "Report, to read or print")),
+    h("p", { class: "small quiet" }, "With your verdicts and your corrected mask. The results themselves stay as they were."),
+    history(review));
+
+  async function rename() {
+    await whoIs(true);
+    who.textContent = name();
+  }
+
+  async function keep() {
+    const by = await whoIs();
+    if (!by) return;
+    try {
+      await put(`/api/results/${id}/review`, { who: by, lesions: {}, comment: comment.value });
+      say("The comment is kept.", 2);
+      who.textContent = name();
+    } catch (problem) {
+      say(problem.message);
+    }
+  }
+
+  return { element, kept: () => { mask.hidden = false; who.textContent = name(); say("The correction is kept beside the result.", 3); } };
+}
+
+const name = () => (reader() ? `Reader: ${reader()}` : "Reader: not said");
+
+function history(review) {
+  const steps = review?.history ?? [];
+  if (!steps.length) return null;
+  const words = (step) => [step.mask && "corrected the mask", step.comment !== undefined && "commented",
+    step.lesions && Object.entries(step.lesions).map(([label, verdict]) => `lesion ${label}: ${verdict ? `${verdict}ed` : "no verdict"}`).join(", ")].filter(Boolean).join("; ");
+  return h("details", {}, h("summary", { class: "small" }, `History, ${steps.length}`), h("ol", { class: "small history" },
+    steps.slice(-30).reverse().map((step) => h("li", {}, `${date(step.when)} ${step.who}: ${words(step)}`))));
+}

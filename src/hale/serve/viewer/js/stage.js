@@ -1,0 +1,169 @@
+// The pictures of a result: one, contrasts side by side, or scan against pseudo-healthy.
+
+import { load } from "./engine.js";
+import { fill, h, say } from "./dom.js";
+import { link, Pane } from "./pane.js";
+import { position, significant } from "./words.js";
+
+const BLINK_MS = 700;
+
+export class Stage {
+  constructor({ folder, files, moved }) {
+    Object.assign(this, { folder, scans: files.scan ?? {}, pseudo: files.pseudo_healthy, fallback: files.brain ?? files.anomaly, told: moved });
+    Object.assign(this, { layers: null, mode: "single", view: "all", panes: [], images: new Map(), blinking: null });
+    this.contrasts = Object.keys(this.scans);
+    this.contrast = this.contrasts[0] ?? null;
+    this.place = h("div", { class: "panes" });
+    this.swipe = h("input", { type: "range", class: "swipe", min: 0, max: 100, value: 50, hidden: true,
+      "aria-label": "Where the scan ends and the pseudo-healthy begins", oninput: () => this.cover() });
+    this.values = h("output", { class: "values num small" });
+    this.element = h("div", { class: "stage" }, this.place, this.swipe, this.values);
+  }
+
+  get lead() {
+    return this.panes[0];
+  }
+
+  async open(layers) {
+    this.layers = layers;
+    this.panes = [await Pane.open(this.place, this.contrast ?? "Brain")];
+    this.link();
+    this.lead.show(await this.base(this.contrast));
+    await this.paint();
+  }
+
+  // Load a contrast once, with the reports' window: 0.5 to 99.5 % of what is not background.
+  async base(contrast) {
+    if (!this.images.has(contrast)) {
+      const image = await load(this.folder + (this.scans[contrast] ?? this.fallback));
+      [image.cal_min, image.cal_max] = contrast ? greyWindow(image) : [image.global_min, image.global_max];
+      this.images.set(contrast, image);
+    }
+    return this.images.get(contrast);
+  }
+
+  async pseudoImage() {
+    if (!this.images.has("pseudo-healthy")) this.images.set("pseudo-healthy", await load(this.folder + this.pseudo));
+    return Object.assign(this.images.get("pseudo-healthy"), { cal_min: this.window()[0], cal_max: this.window()[1] });
+  }
+
+  window() {
+    return this.lead?.base ? this.lead.window() : [0, 1];
+  }
+
+  // Draw what lies over the scans, after a layer changed.
+  async paint() {
+    const images = await this.layers.images();
+    await Promise.all(this.panes.map(async (pane) => {
+      if (!pane.overlaid || !pane.base) return;
+      const [base, ...before] = pane.nv.volumes;
+      if (before.length !== images.length || before.some((image, index) => image !== images[index])) pane.stack([base, ...images]);
+      await pane.paint();
+    }));
+  }
+
+  link() {
+    this.lead.overlaid = true;
+    link(this.panes, (place, pane) => {
+      this.describe(place);
+      this.told(place, pane);
+    });
+    this.panes.forEach((pane) => {
+      pane.windowed = (window) => {
+        this.layers.setWindow(window);
+        for (const other of this.panes) if (other !== pane && (other.twin || pane.twin)) other.setWindow(window);
+      };
+    });
+  }
+
+  setView(view) {
+    this.view = view;
+    for (const pane of this.panes) pane.setView(view);
+  }
+
+  async setContrast(contrast) {
+    if (!(contrast in this.scans)) return;
+    this.contrast = contrast;
+    this.lead.name(contrast);
+    this.lead.show(await this.base(contrast), this.lead.nv.volumes.slice(1));
+  }
+
+  async setMode(mode) {
+    if (mode !== "single" && mode !== "side" && !this.pseudo) return say("This method has no pseudo-healthy counterpart.");
+    clearInterval(this.blinking);
+    this.mode = mode;
+    this.panes.slice(1).forEach((pane) => pane.close());
+    this.panes.length = 1;
+    this.place.dataset.mode = mode;
+    this.swipe.hidden = mode !== "swipe";
+    if (mode === "side") await this.beside();
+    else if (mode !== "single") await this.above();
+    this.link();
+    this.setView(this.view);
+    if (this.panes.length > 1) this.lead.nv.createOnLocationChange();
+    return this.paint();
+  }
+
+  async beside() {
+    for (const contrast of this.contrasts.filter((name) => name !== this.contrast)) {
+      const pane = await Pane.open(this.place, contrast);
+      pane.overlaid = true;
+      pane.show(await this.base(contrast));
+      this.panes.push(pane);
+    }
+    if (this.pseudo) await this.addPseudo();
+  }
+
+  async addPseudo() {
+    const pane = await Pane.open(this.place, "Pseudo-healthy");
+    pane.twin = true;
+    pane.show(await this.pseudoImage());
+    this.panes.push(pane);
+    return pane;
+  }
+
+  async above() {
+    const pane = await this.addPseudo();
+    pane.element.classList.add("above");
+    pane.canvas.tabIndex = -1;
+    if (this.mode === "swipe") this.cover();
+    else this.blinking = setInterval(() => this.flip(), BLINK_MS);
+  }
+
+  flip() {
+    this.panes[1]?.element.classList.toggle("away");
+  }
+
+  cover() {
+    const pane = this.panes[1];
+    if (pane) pane.element.style.clipPath = `inset(0 0 0 ${this.swipe.value}%)`;
+  }
+
+  describe(place) {
+    const voxel = Array.from(place.vox).slice(0, 3);
+    const values = place.values.slice(0, 1).map(({ value }) => `${this.contrast ?? "value"} ${significant(value, 4)}`);
+    fill(this.values, position(place.mm), " · ", `voxel ${voxel.join(", ")}`, " · ", values);
+  }
+
+  close() {
+    clearInterval(this.blinking);
+    this.panes.forEach((pane) => pane.close());
+    this.panes = [];
+  }
+}
+
+function greyWindow(image) {
+  const values = image.img;
+  const slope = image.hdr.scl_slope || 1;
+  const offset = image.hdr.scl_inter || 0;
+  const step = Math.max(1, Math.floor(values.length / 400000));
+  const inside = [];
+  for (let n = 0; n < values.length; n += step) {
+    const value = values[n] * slope + offset;
+    if (value > image.global_min) inside.push(value);
+  }
+  if (inside.length < 10) return [image.global_min, image.global_max];
+  inside.sort((a, b) => a - b);
+  const [low, high] = [0.005, 0.995].map((share) => inside[Math.floor(share * (inside.length - 1))]);
+  return [Math.min(low, Math.max(0, low - 0.1 * (high - low))), high + 0.05 * (high - low)];
+}
