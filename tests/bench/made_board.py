@@ -69,7 +69,7 @@ def make_board(folder: Path, *, pictures=True) -> dict:
     }
 
 
-def ball(lesion=True) -> Seen:
+def ball(*, lesion=True) -> Seen:
     """Return a ball for a brain, half of whose lesion is found, with one false mark."""
     shape = (40, 48, 12)
     offset = np.indices(shape) - np.reshape([19.5, 23.5, 5.5], (3, 1, 1, 1))
@@ -232,3 +232,22 @@ def _card(method, trained) -> dict:
         "parameters": 2_345_678 if trained else 0,
         "steps": 20_000 if trained else None,
     }
+
+
+HOSTILE = "\"'></td></details><img src=x onerror=alert(1)><script>alert(1)</script>|*_`# {{ 1 }}"
+KEPT = {"kind", "verdict", "file", "figure"}
+"""Of our own making: the benchmark takes them from closed lists, not from users."""
+
+
+def hostile(value, key=""):
+    """Return ``value`` with markup in every text that a user, a file or a machine can name."""
+    if isinstance(value, dict):
+        texts = {"versions"} & {key}
+        return {
+            (name + HOSTILE if texts else name): hostile(item, name) for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [hostile(item, key) for item in value]
+    if isinstance(value, str) and key not in KEPT and value != "intensity":
+        return value + HOSTILE
+    return value

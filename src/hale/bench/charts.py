@@ -61,7 +61,8 @@ class Plot:
         """Return the ``d`` of a row's curve; empty where it has none."""
         told = curves.get(self.name) or {}
         pairs = zip(told.get(self.x_key) or (), told.get(self.y_key) or (), strict=False)
-        known = [(x, y) for x, y in pairs if finite(x) is not None and finite(y) is not None]
+        read = [(finite(x), finite(y)) for x, y in pairs]
+        known = [(x, y) for x, y in read if x is not None and y is not None]
         before = [pair for pair in known if pair[0] < self.x.low][-1:]
         within = [pair for pair in known if self.x.low <= pair[0] <= self.x.high]
         spots = [f"{self.x.at(x)} {self.y.at(y)}" for x, y in before + within]
@@ -69,11 +70,12 @@ class Plot:
 
 
 UNIT = (0.0, 0.25, 0.5, 0.75, 1.0)
-STRIP = Axis(low=0, high=1, start=8, end=202, ticks=UNIT)
+STRIP = Axis(low=0.0, high=1.0, start=8.0, end=202.0, ticks=UNIT)
 """Of the strips: 210 wide."""
 MIDDLE, STEP = 17, 4.5
 """Height of a strip's middle, and of what keeps dots of one value apart."""
-UPWARDS = Axis(low=0, high=1, start=262, end=12, ticks=UNIT)
+HALVES = (0.125, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+UPWARDS = Axis(low=0.0, high=1.0, start=262.0, end=12.0, ticks=UNIT)
 PLOTS = (
     Plot(
         name="pr",
@@ -82,7 +84,7 @@ PLOTS = (
         y_title="precision",
         x_key="recall",
         y_key="precision",
-        x=Axis(low=0, high=1, start=44, end=434, ticks=UNIT),
+        x=Axis(low=0.0, high=1.0, start=44.0, end=434.0, ticks=UNIT),
         y=UPWARDS,
     ),
     Plot(
@@ -92,7 +94,7 @@ PLOTS = (
         y_title="lesions found",
         x_key="false_per_scan",
         y_key="recall",
-        x=Doubling(low=0.125, high=16, start=44, end=434, ticks=(0.125, 0.5, 1, 2, 4, 8, 16)),
+        x=Doubling(low=0.125, high=16.0, start=44.0, end=434.0, ticks=HALVES),
         y=UPWARDS,
     ),
 )

@@ -226,9 +226,8 @@ def patients(cohort: Json) -> str:
 
 def cells_of(rows: Iterable[Json]) -> list[Cell]:
     """Return what lesions were planted with, small and dark first."""
-    return sorted(
-        {(one["volume_ml"], one["contrast_sd"]) for row in rows for one in row["by_lesion"]}
-    )
+    told = [one for row in rows for one in row["by_lesion"]]
+    return sorted({(float(one["volume_ml"]), float(one["contrast_sd"])) for one in told})
 
 
 def cell_of(row: Json, cell: Cell) -> Json | None:
