@@ -91,7 +91,7 @@ def ball(*, lesion=True) -> Seen:
 def _row(method, cohort, rng) -> dict:
     title, supervision, trained = METHODS[method]
     is_healthy, base = cohort["kind"] == "healthy", method == "intensity"
-    level = 0.15 + 0.12 * list(METHODS).index(method) * rng.uniform(0.6, 1)
+    level = min(0.9, 0.15 + 0.12 * list(METHODS).index(method) * rng.uniform(0.6, 1))
     n = cohort["scans"]
     calibrated = method != "asymmetry"
     cases = [_case(number, level, cohort, rng, calibrated) for number in range(n)]
