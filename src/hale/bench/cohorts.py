@@ -1,6 +1,6 @@
 """The scans that methods are tested on, each with its reference mask."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from hale.data.cohort import Entry, of_split, refuse_repeated_ids
 from hale.data.folder import read_folder
 from hale.data.layouts import LAYOUTS, find_layout
 from hale.data.layouts.labels import ANY, Labels
-from hale.data.references import find_references
+from hale.data.participants import TABLE
+from hale.data.references import find_references, healthy_people
 
 BINARY = Labels(lesion=(1,))
 """Of a folder in no published layout: a mask is 0 and 1, anything else is a mistake."""
@@ -20,6 +21,8 @@ BINARY = Labels(lesion=(1,))
 
 def scans_of(cohort: Cohort, place: Place, slots: Slots | None = None) -> list[Entry]:
     """Return the scans of a cohort that is there already: a synthetic one's hosts, unplanted.
+
+    Where the folder's ``participants.tsv`` says who is healthy, patients are the others.
 
     Args:
         cohort: Which.
@@ -34,6 +37,7 @@ def scans_of(cohort: Cohort, place: Place, slots: Slots | None = None) -> list[E
     found, _ = read_folder(folder, slots or ((cohort.contrast,),))
     chosen = found if cohort.split is None else of_split(found, cohort.split)
     chosen = [entry for entry in chosen if cohort.subjects.take(entry.person)]
+    chosen = _of_health(chosen, healthy_people(folder / TABLE), cohort.kind)
     if not chosen:
         which = f"split {cohort.split}, subjects {cohort.subjects}"
         raise Refused(f"cohort {cohort.name}", f"{folder} has nobody of {which}", "correct it")
@@ -47,6 +51,14 @@ def scans_of(cohort: Cohort, place: Place, slots: Slots | None = None) -> list[E
             raise Refused(f"cohort {cohort.name}", why, remedy)
         return with_masks
     return [replace(entry, lesion=None) for entry in with_masks]
+
+
+def _of_health(entries: Sequence[Entry], said: Collection[str], kind: Kind) -> list[Entry]:
+    """Return those that are ill, or healthy, where a table says who is healthy; else all."""
+    if not said:
+        return list(entries)
+    wanted = kind is not Kind.PATIENTS
+    return [e for e in entries if (e.id in said or e.person in said) is wanted]
 
 
 def masks_of_healthy(cohort: Cohort, place: Place) -> list[Entry]:

@@ -3,12 +3,11 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from hale.bench.place import PHANTOMS
 from hale.bench.suite import Suite
 from hale.core.errors import Refused
 from hale.data.participants import TABLE
 from hale.data.phantom import write_cohort
-
-FOLDER = "data"
 
 
 def phantom_data(suite: Suite, data: Path | None, out: Path) -> Path:
@@ -28,7 +27,7 @@ def phantom_data(suite: Suite, data: Path | None, out: Path) -> Path:
         return data.resolve()
     if data is not None:
         raise Refused(f"--data {data}", "is of no use: the suite makes phantoms", "leave it out")
-    folder = out.resolve() / FOLDER
+    folder = out.resolve() / PHANTOMS
     place = folder / suite.healthy
     if not (place / TABLE).is_file():  # written last
         out.mkdir(parents=True, exist_ok=True)

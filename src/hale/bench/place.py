@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-SUITE, REFERENCES, MODELS, MAPS, FIGURES, BOARD = (
+SUITE, PHANTOMS, REFERENCES, MODELS, MAPS, FIGURES, BOARD = (
     "suite.toml",
+    "phantoms",
     "references",
     "models",
     "maps",

@@ -63,10 +63,13 @@ def jobs(suite: Suite, place: Place) -> list[Job]:
 
 
 def _runs(suite: Suite, entrant: Entrant) -> Iterator[Run]:
-    """Yield the runs of a method: one where nothing is fitted, a seed where none is drawn."""
-    learns = bool(entrant.recipe)
+    """Yield the runs of a method: one of the first seed where nothing is calibrated, or learnt."""
+    learns = False
+    if entrant.recipe:
+        recipe = read_recipe(bundled_or_path(entrant.recipe), entrant.settings)
+        learns = recipe.method.supervision is not Supervision.NONE
     for seed in suite.seeds if learns else suite.seeds[:1]:
-        for fold in range(suite.folds if learns else 1):
+        for fold in range(suite.folds if entrant.recipe else 1):
             yield Run(method=entrant.name, seed=seed, fold=fold)
 
 

@@ -15,7 +15,7 @@ import tomli_w
 
 from hale.bench.cohorts import scans_of
 from hale.bench.guards import checked
-from hale.bench.place import Place, Run
+from hale.bench.place import PHANTOMS, Place, Run
 from hale.bench.plan import Job, jobs
 from hale.bench.planting import planted, there
 from hale.bench.suite import Cohort, Kind, Suite
@@ -95,7 +95,8 @@ def claim(suite: Suite, place: Place) -> None:
         Refused: The folder holds something else, or cannot be written.
     """
     try:
-        if place.out.exists() and any(place.out.iterdir()) and not place.suite.is_file():
+        there = [path for path in place.out.glob("*") if path.name != PHANTOMS]
+        if there and not place.suite.is_file():
             why = "is not empty, and holds no benchmark to go on with"
             raise Refused(str(place.out), why, "give another --out")
         place.out.mkdir(parents=True, exist_ok=True)
