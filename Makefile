@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs browser clean
 
 demo: .venv/installed
 	$(BIN)/hale demo --out demo --overwrite
@@ -11,7 +11,7 @@ demo: .venv/installed
 # A core per worker: two workers of two threads each wait for one another, ten times as long.
 test: export OMP_NUM_THREADS = 1
 test: export ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS = 1
-test: check
+test: check browser
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 check: .venv/installed docs
@@ -22,6 +22,17 @@ check: .venv/installed docs
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# What tests of pages need: a browser on the path, or Playwright's own.
+browser: .venv/installed
+	@for name in chromium chromium-browser google-chrome; do \
+		command -v $$name >/dev/null && exit 0; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq >/dev/null && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null && exit 0; \
+	fi; \
+	$(BIN)/playwright install chromium >/dev/null
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
