@@ -12,6 +12,7 @@ machine learning model outputs in pathology and radiology", J Digit Imaging 2022
 """
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def _segments(lesions: Sequence[Lesion], version: str) -> "list[SegmentDescripti
         _segment(
             lesion.label,
             f"Lesion {lesion.label}",
-            f"{lesion.volume_ml:.2f} ml, p = {lesion.p:.3g}",
+            f"{lesion.volume_ml:.2f} ml" + ("" if isnan(lesion.p) else f", p = {lesion.p:.3g}"),
             version,
         )
         for lesion in lesions

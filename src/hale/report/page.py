@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from hale.report.words import (
     position,
     quality_words,
     verdict,
+    verdict_after_review,
     volume,
 )
 
@@ -58,23 +59,32 @@ RECORD = {
 }
 
 
-def write_report(detection: Detection, path: Path) -> None:
-    """Write the report of one scan to ``path``, a self-contained HTML file."""
+def write_report(detection: Detection, path: Path, review: Sequence[str] = ()) -> None:
+    """Write the report of one scan to ``path``, a self-contained HTML file.
+
+    Args:
+        detection: As it was found, or as a reader left it.
+        path: Of the file.
+        review: What a reader said and changed, a sentence each; empty for a report of hale alone.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(position=position, p=p_value, volume=volume)
     source = files("hale.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    path.write_text(environment.from_string(source).render(_content(detection)), encoding="utf-8")
+    path.write_text(
+        environment.from_string(source).render(_content(detection, review)), encoding="utf-8"
+    )
 
 
-def _content(detection: Detection) -> dict[str, Any]:
+def _content(detection: Detection, review: Sequence[str]) -> dict[str, Any]:
     """Return what the template's names stand for."""
     shown = sorted(detection.lesions, key=lambda lesion: lesion.mass, reverse=True)[:CLOSEUPS]
     grid = first_volume(detection).grid
     return {
         "detection": detection,
-        "verdict": verdict(detection),
+        "review": review,
+        "verdict": verdict_after_review(detection) if review else verdict(detection),
         "intended_use": INTENDED_USE,
         "facts": list(_facts(detection)),
         "contrast": next(iter(detection.contrasts)).value,

@@ -67,6 +67,18 @@ def verdict(detection: Detection) -> Verdict:
     )
 
 
+def verdict_after_review(detection: Detection) -> Verdict:
+    """Say what a reader left standing; what the method decided stands in ``detection.json``."""
+    count = count_of(len(detection.lesions), "component")
+    decided = "" if detection.flagged is None else f" The scan itself was {decision(detection)}."
+    return Verdict(
+        tone="open",
+        headline=f"Reviewed: {count if detection.lesions else 'no component'} left standing",
+        meaning="A reader accepted, rejected or drew components; p-values are of those that the "
+        f"method found, as it found them.{decided}",
+    )
+
+
 def quality_words(detection: Detection) -> dict[str, Any]:
     """Return what the page says of the quality of the scan and of its preparation."""
     quality = detection.quality

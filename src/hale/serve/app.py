@@ -14,9 +14,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from hale.core.errors import Refused
-from hale.serve import routes_jobs, routes_results
+from hale.serve import routes_jobs, routes_results, routes_review
 from hale.serve.files import Unknown
 from hale.serve.jobs import Queue
+from hale.serve.opened import Opened
 from hale.serve.security import API, MIB, Guard, Keys
 from hale.serve.station import Station
 
@@ -49,8 +50,15 @@ def application(station: Station, keys: Keys) -> Guard:
         queue.stop()
 
     app = FastAPI(title="hale", docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
-    app.include_router(routes_results.router(station))
-    app.include_router(routes_jobs.router(station, queue))
+    opened = Opened(station)
+    for routes in (
+        routes_results.router(station, opened),
+        routes_results.router_of_one(station, opened),
+        routes_results.router_of_two(station, opened),
+        routes_review.router(station, opened),
+        routes_jobs.router(station, queue),
+    ):
+        app.include_router(routes)
     app.mount("/", Pages(directory=PAGES, html=True, check_dir=False))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _failed)

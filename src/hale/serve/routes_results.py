@@ -1,4 +1,4 @@
-"""Addresses of results: the table, a result, its files, its lesions at a threshold."""
+"""Addresses of results: the table, a result, its files, its lesions at a threshold, and why."""
 
 from pathlib import Path
 from typing import Any
@@ -7,43 +7,29 @@ from fastapi import APIRouter
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from hale.serve import threshold
+from hale.serve.compare import agreement, sides, write_disagreement
 from hale.serve.files import Unknown
 from hale.serve.healthy import figures, p_of
-from hale.serve.results import MAPS, Found, all_results, details_of, result_of, row_of, table_of
+from hale.serve.opened import Opened
+from hale.serve.results import MAPS, Found, all_results, details_of, row_of, table_of
 from hale.serve.review import REVIEW
-from hale.serve.scans import names_of, scans_of
-from hale.serve.shelf import calibration_of, offers
+from hale.serve.scans import names_of
+from hale.serve.shelf import offers
 from hale.serve.station import Station
-from hale.serve.volumes import Recent, read_result
+from hale.serve.thumbnail import thumbnail
+from hale.serve.why import why
 
 GZIP = "application/gzip"
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-modals;"
+    " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""Of reports: pictures and styles are within the file, and nothing runs."""
 
 
-class Opened:
-    """Results that were made ready, the last two; each at once for every threshold."""
-
-    def __init__(self, station: Station) -> None:
-        self.station = station
-        self._ready: Recent[threshold.Ready] = Recent(2)
-
-    def found(self, name: str) -> Found:
-        """Return a result by its id."""
-        return result_of(self.station.folder, name)
-
-    def ready(self, found: Found) -> threshold.Ready:
-        """Return its map, made ready."""
-        changed = (found.folder / MAPS["anomaly"]).stat().st_mtime_ns
-        calibrated = found.detection.get("calibration") is not None
-
-        def make() -> threshold.Ready:
-            return threshold.ready(read_result(found.folder), calibrated=calibrated)
-
-        return self._ready.get((found.id, changed), make)
-
-
-def router(station: Station) -> APIRouter:
+def router(station: Station, opened: Opened) -> APIRouter:
     """Return the addresses."""
-    api, opened = APIRouter(prefix="/api"), Opened(station)
+    api = APIRouter(prefix="/api")
 
     @api.get("/models")
     def models() -> list[dict[str, Any]]:
@@ -55,41 +41,100 @@ def router(station: Station) -> APIRouter:
 
     @api.get("/results.tsv")
     def table() -> Response:
-        text = table_of([row_of(found) for found in all_results(station.folder)])
-        name = {"Content-Disposition": 'attachment; filename="results.tsv"'}
-        return PlainTextResponse(text, media_type="text/tab-separated-values", headers=name)
+        return _table(station)
 
     @api.get("/results/{name}")
     def result(name: str) -> dict[str, Any]:
-        found = opened.found(name)
-        details = details_of(found, names_of(scans_of(found, station.scans)))
-        ready = opened.ready(found)
-        details["range"] = {"min": ready.floor, "max": ready.highest}
-        return details
-
-    @api.get("/results/{name}/files/{file}")
-    def file(name: str, file: str) -> FileResponse:
-        return FileResponse(_file(opened.found(name), station, file), media_type=GZIP)
-
-    @api.get("/results/{name}/threshold")
-    def at(name: str, z: float) -> dict[str, Any]:
-        found = opened.found(name)
-        ready = opened.ready(found)
-        shown = threshold.at(ready, z)
-        sha256 = str(found.detection["provenance"].get("model_sha256", ""))
-        calibration = calibration_of(station.models, sha256)
-        for lesion in shown["lesions"]:
-            lesion["p"] = p_of(calibration, shown["z"], lesion["mass"])
-        lightest = shown["lesions"][-1]["mass"] if shown["lesions"] else None
-        known = {"calibrated": calibration is not None}
-        return shown | known | figures(calibration, shown["z"], lightest)
+        return _details(opened, opened.found(name))
 
     return api
 
 
-def _file(found: Found, station: Station, name: str) -> Path:
+def router_of_one(station: Station, opened: Opened) -> APIRouter:
+    """Return the addresses of what is in a result."""
+    api = APIRouter(prefix="/api/results/{name}")
+
+    @api.get("/files/{file}")
+    def file(name: str, file: str) -> Response:
+        return FileResponse(_file(opened, opened.found(name), file), media_type=GZIP)
+
+    @api.get("/thumbnail.png")
+    def picture(name: str) -> Response:
+        found = opened.found(name)
+        path = thumbnail(found, opened.scans(found), station.thumbnails)
+        return FileResponse(path, media_type="image/png")
+
+    @api.get("/report.html")
+    def report(name: str) -> Response:
+        path = opened.found(name).folder / "report.html"
+        if not path.is_file():
+            raise Unknown(name, "this result has no report yet", "wait until its job has ended")
+        return FileResponse(
+            path, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY}
+        )
+
+    @api.get("/threshold")
+    def at(name: str, z: float) -> dict[str, Any]:
+        return _at(opened, opened.found(name), z)
+
+    @api.get("/why")
+    def reasons(name: str, x: float, y: float, z: float) -> dict[str, Any]:
+        found = opened.found(name)
+        calibration, scans = opened.calibration(found), opened.scans(found)
+        return why(found, opened.result(found), calibration, scans, (x, y, z))
+
+    return api
+
+
+def router_of_two(station: Station, opened: Opened) -> APIRouter:
+    """Return the addresses of comparisons."""
+    api = APIRouter(prefix="/api/compare")
+
+    @api.get("")
+    def table(a: str, b: str) -> dict[str, Any]:
+        one, other, _ = sides(*((f, opened.result(f)) for f in map(opened.found, (a, b))))
+        return {"a": a, "b": b, **agreement(one, other)}
+
+    @api.get("/disagreement.nii.gz")
+    def disagreement(a: str, b: str) -> Response:
+        first, second = opened.found(a), opened.found(b)
+        changed = [(f.folder / MAPS["anomaly"]).stat().st_mtime_ns for f in (first, second)]
+        name = f"{first.id}-{second.id}-{changed[0]}-{changed[1]}.nii.gz"
+        path = station.inside / "compare" / name
+        if not path.is_file():
+            pairs = ((f, opened.result(f)) for f in (first, second))
+            write_disagreement(*sides(*pairs), path)
+        return FileResponse(path, media_type=GZIP)
+
+    return api
+
+
+def _table(station: Station) -> Response:
+    text = table_of([row_of(found) for found in all_results(station.folder)])
+    name = {"Content-Disposition": 'attachment; filename="results.tsv"'}
+    return PlainTextResponse(text, media_type="text/tab-separated-values", headers=name)
+
+
+def _details(opened: Opened, found: Found) -> dict[str, Any]:
+    details = details_of(found, names_of(opened.scans(found)))
+    ready = opened.ready(found)
+    return {**details, "range": {"min": ready.floor, "max": ready.highest}}
+
+
+def _at(opened: Opened, found: Found, z: float) -> dict[str, Any]:
+    """Return the lesions at a threshold, and what it means among healthy scans."""
+    shown = threshold.at(opened.ready(found), z)
+    calibration = opened.calibration(found)
+    for lesion in shown["lesions"]:
+        lesion["p"] = p_of(calibration, shown["z"], lesion["mass"])
+    lightest = shown["lesions"][-1]["mass"] if shown["lesions"] else None
+    known = {"calibrated": calibration is not None}
+    return {**shown, **known, **figures(calibration, shown["z"], lightest)}
+
+
+def _file(opened: Opened, found: Found, name: str) -> Path:
     """Return the path of one of the files that a result lists, and of no other."""
-    scans = scans_of(found, station.scans)
+    scans = opened.scans(found)
     listed = {file: found.folder / file for file in MAPS.values()}
     listed["reviewed.nii.gz"] = found.folder / REVIEW / MAPS["mask"]
     listed |= {name: scans[contrast] for contrast, name in names_of(scans).items()}

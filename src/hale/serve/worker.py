@@ -6,7 +6,7 @@ not asked again.
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +33,7 @@ from hale.serve.place import MADE, place_of
 from hale.serve.process import station_told
 from hale.serve.progress import Progress, expected
 from hale.serve.results import SCAN, all_results
-from hale.serve.shelf import first_of, offer_of
+from hale.serve.shelf import Offer, first_of, offer_of
 from hale.serve.station import Station
 
 REPORT = "report.html"
@@ -97,14 +97,7 @@ def done(task: Task, progress: Progress) -> list[str]:
     station = task.station
     chosen = [offer_of(station.models, name) for name in task.job.models]
     first = first_of(station.models, task.contrasts)
-    reasons: list[str] = []
-    ready: list[Asking] = []
-    for offer in [first, *(offer for offer in chosen if offer.id != first.id)]:
-        try:
-            said = task.job.contrast
-            ready.append(asking(offer, task.contrasts, said, station.device))
-        except Refused as error:
-            reasons.append(f"{offer.name}: {error}")
+    ready, reasons = _ready(task, [first, *(offer for offer in chosen if offer.id != first.id)])
     names = [(one.offer.name, one.mode) for one in ready]
     progress.plan = expected(names, _measured(station)) if names else ()
     later: list[tuple[Path, Detection]] = []
@@ -124,6 +117,18 @@ def done(task: Task, progress: Progress) -> list[str]:
         progress.begin(first.name, "report")
         _report(folder, detection)
     return reasons
+
+
+def _ready(task: Task, offers: Sequence[Offer]) -> tuple[list[Asking], list[str]]:
+    """Return the offers that can be asked, and why the others cannot."""
+    ready, reasons = [], []
+    for offer in offers:
+        try:
+            said = task.job.contrast
+            ready.append(asking(offer, task.contrasts, said, task.station.device))
+        except Refused as error:
+            reasons.append(f"{offer.name}: {error}")
+    return ready, reasons
 
 
 def answer(task: Task, one: Asking, progress: Progress) -> tuple[Path, Detection] | None:

@@ -1,0 +1,54 @@
+"""Results that somebody looks at, made ready once: the last two."""
+
+from pathlib import Path
+
+from hale.calibration import Calibration
+from hale.serve import threshold
+from hale.serve.results import MAPS, Found, result_of
+from hale.serve.scans import scans_of
+from hale.serve.shelf import calibration_of
+from hale.serve.station import Station
+from hale.serve.volumes import Recent, Result, read_result
+
+
+class Opened:
+    """Results of a station, by their ids."""
+
+    def __init__(self, station: Station) -> None:
+        self.station = station
+        self._results: Recent[Result] = Recent(2)
+        self._ready: Recent[threshold.Ready] = Recent(2)
+
+    def found(self, name: str) -> Found:
+        """Return a result.
+
+        Raises:
+            Unknown: There is none of this id.
+        """
+        return result_of(self.station.folder, name)
+
+    def result(self, found: Found) -> Result:
+        """Return its map and brain."""
+        return self._results.get(_key(found), lambda: read_result(found.folder))
+
+    def ready(self, found: Found) -> threshold.Ready:
+        """Return its map, made ready for any threshold."""
+        calibrated = found.detection.get("calibration") is not None
+        return self._ready.get(
+            _key(found), lambda: threshold.ready(self.result(found), calibrated=calibrated)
+        )
+
+    def calibration(self, found: Found) -> Calibration | None:
+        """Return the calibration of its model; None if the model is not here, or has none."""
+        if found.detection.get("calibration") is None:
+            return None
+        sha256 = str(found.detection["provenance"].get("model_sha256", ""))
+        return calibration_of(self.station.models, sha256)
+
+    def scans(self, found: Found) -> dict[str, Path]:
+        """Return the file of each contrast of its scan, as far as they are here."""
+        return scans_of(found, self.station.scans)
+
+
+def _key(found: Found) -> tuple[str, int]:
+    return found.id, (found.folder / MAPS["anomaly"]).stat().st_mtime_ns
