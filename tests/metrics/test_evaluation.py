@@ -6,10 +6,12 @@ import pytest
 from hale.metrics import voxel
 from hale.metrics.evaluation import Kind, Maps, Region, score_case, summarise
 from hale.metrics.lesion import Counts
+from hale.metrics.surface import hausdorff95
 
 
 def maps_of(anomaly, **others):
-    parts = {"brain": None, "pvalue": None, "mask": None, "voxel_ml": 0.5, **others}
+    parts = {"brain": None, "pvalue": None, "mask": None, "voxel_ml": 0.5}
+    parts |= {"spacing": (0.5, 1.0, 1.0), **others}
     return Maps(anomaly=anomaly.astype(np.float32), **parts)
 
 
@@ -151,3 +153,26 @@ def test_visits_are_drawn_with_their_patient(arrays):
     figures = summarise(visits, draws=100)
     assert figures["auprc"].n == 3
     assert np.isnan(figures["auprc"].low)  # one patient has no interval
+
+
+def test_a_row_has_every_figure_at_every_operating_point(arrays):
+    row, brain, truth = row_of(arrays), arrays["brain"], arrays["truth"]
+    score = arrays["anomaly"].astype(np.float32)
+    counts = voxel.curve(score[brain], truth[brain])
+    found = score >= counts.threshold[counts.dice.argmax()]
+    assert row.precision_oracle == voxel.precision(found[brain], truth[brain])
+    assert row.recall_oracle == voxel.recall(found[brain], truth[brain])
+    assert row.specificity_oracle == voxel.specificity(found[brain], truth[brain])
+    assert row.specificity_at_alpha == 1 - 1 / (brain & ~truth).sum()
+    low_p = arrays["pvalue"] <= 0.01
+    assert row.precision_at_fpr01 == voxel.precision(low_p, truth)
+    assert row.recall_at_fpr01 == voxel.recall(low_p, truth)
+    # All surface voxels but the speck at (8, 8, 6) lie within 1 mm: 1 of 10 is more than 5 %.
+    assert row.hd95_mm == hausdorff95(arrays["mask"], truth, (0.5, 1.0, 1.0)) > 1
+
+
+def test_a_healthy_scan_has_a_specificity_and_no_distance(arrays):
+    row = row_of({**arrays, "truth": np.zeros_like(arrays["truth"])}, Kind.HEALTHY)
+    assert row.specificity_at_alpha == 1 - 10 / arrays["brain"].sum()
+    assert np.isnan([row.hd95_mm, row.precision_oracle, row.specificity_oracle]).all()
+    assert summarise([row], draws=10)["healthy_specificity_at_alpha"].n == 1

@@ -34,7 +34,7 @@ from hale.pipeline.job import Options
 from hale.pipeline.workers import Failure
 from hale.pipeline.write import RESULT
 
-VERSION = 1
+VERSION = 2
 """Of what is measured: another number measures all maps again."""
 ROW = TypeAdapter(Row)
 OWN = "score.nii.gz"

@@ -12,7 +12,8 @@ from hale.core.types import Labels, Map, Mask
 from hale.metrics import lesion, scan, voxel
 from hale.metrics.bootstrap import Interval, Statistic, bootstrap, bootstrap_mean
 from hale.metrics.lesion import Counts, SizeBin
-from hale.metrics.voxel import NAN
+from hale.metrics.surface import hausdorff95
+from hale.metrics.voxel import NAN, Curve
 
 FPR = 0.01
 """Voxel-wise p at or below which `dice_at_fpr01` marks a voxel."""
@@ -47,6 +48,8 @@ class Maps:
     pvalue: Map | None
     mask: Labels | None
     voxel_ml: float
+    spacing: tuple[float, float, float]
+    """Edges of a voxel along i, j and k, mm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +70,24 @@ class Row:
     auroc: float
     best_dice_oracle: float
     """At the best threshold for this very scan."""
+    precision_oracle: float
+    """At that threshold; so too the next two."""
+    recall_oracle: float
+    specificity_oracle: float
     dice_at_alpha: float
     """Of the mask."""
-    dice_at_fpr01: float
-    """Of the voxels with p <= 0.01."""
     precision_at_alpha: float
     recall_at_alpha: float
+    specificity_at_alpha: float
+    """Share of normal voxels of the region that the mask leaves alone; of healthy scans too."""
+    hd95_mm: float
+    """Hausdorff distance of the mask, 95th percentile; NaN where it is empty."""
+    dice_at_fpr01: float
+    """Of the voxels with p <= 0.01."""
+    precision_at_fpr01: float
+    recall_at_fpr01: float
     fpr01: float
-    """Share of normal brain voxels with p <= 0.01."""
+    """Share of normal voxels of the region with p <= 0.01: 1 - specificity."""
     l1_ratio: float
     lesions: float
     lesions_detected: float
@@ -106,10 +119,17 @@ MEANS = (
     "auprc_grid",
     "auroc",
     "best_dice_oracle",
+    "precision_oracle",
+    "recall_oracle",
+    "specificity_oracle",
     "dice_at_alpha",
-    "dice_at_fpr01",
     "precision_at_alpha",
     "recall_at_alpha",
+    "specificity_at_alpha",
+    "hd95_mm",
+    "dice_at_fpr01",
+    "precision_at_fpr01",
+    "recall_at_fpr01",
     "l1_ratio",
 )
 """Columns whose mean over the scans with a lesion is a figure of the whole."""
@@ -136,12 +156,16 @@ def score_case(id_: str, patient: str, kind: Kind, maps: Maps, truth: Mask) -> R
         auprc=ranked.average_precision,
         auprc_grid=whole.average_precision,
         auroc=ranked.auroc,
-        best_dice_oracle=ranked.best_dice,
+        **_at_best(ranked),
         dice_at_alpha=_of_mask(voxel.dice, found, truth),
-        dice_at_fpr01=_of_mask(voxel.dice, low_p, truth),
         precision_at_alpha=_of_mask(voxel.precision, found, truth),
         recall_at_alpha=_of_mask(voxel.recall, found, truth),
-        fpr01=NAN if low_p is None else voxel.false_positive_rate(low_p[region], truth[region]),
+        specificity_at_alpha=1 - _false_positive_rate(found, truth, region),
+        hd95_mm=_of_mask(partial(hausdorff95, spacing=maps.spacing), found, truth),
+        dice_at_fpr01=_of_mask(voxel.dice, low_p, truth),
+        precision_at_fpr01=_of_mask(voxel.precision, low_p, truth),
+        recall_at_fpr01=_of_mask(voxel.recall, low_p, truth),
+        fpr01=_false_positive_rate(low_p, truth, region),
         l1_ratio=voxel.l1_ratio(maps.anomaly[region], truth[region]),
         lesions=float(len(counts.detected)) if counts else NAN,
         lesions_detected=float(sum(counts.detected)) if counts else NAN,
@@ -179,7 +203,7 @@ def summarise(rows: Sequence[Row], *, draws: int = 2000, seed: int = 0) -> dict[
     healthy = [row for row in rows if row.kind is Kind.HEALTHY]
     means = [(name, name, ill) for name in MEANS]
     means += [("false_components", "false_components", list(rows))]
-    for name in ("flagged", "fpr01", "false_components"):
+    for name in ("flagged", "fpr01", "specificity_at_alpha", "false_components"):
         means.append((f"healthy_{name}", name, healthy))
     summary = {}
     for title, name, chosen in means:
@@ -202,6 +226,26 @@ def summarise(rows: Sequence[Row], *, draws: int = 2000, seed: int = 0) -> dict[
 def _of_mask(figure: Callable[[Mask, Mask], float], found: Mask | None, truth: Mask) -> float:
     """Return a figure of a mask; NaN without a mask, and where there is no lesion to find."""
     return figure(found, truth) if found is not None and truth.any() else NAN
+
+
+def _false_positive_rate(found: Mask | None, truth: Mask, region: Mask) -> float:
+    return NAN if found is None else voxel.false_positive_rate(found[region], truth[region])
+
+
+def _at_best(ranked: Curve) -> dict[str, float]:
+    """Return the figures at the threshold of the highest Dice; NaN without a lesion."""
+    dice, precision, recall, specificity = NAN, NAN, NAN, NAN
+    if ranked.lesion:
+        best = int(ranked.dice.argmax())
+        true, false = int(ranked.true[best]), int(ranked.false[best])
+        dice, precision, recall = ranked.best_dice, true / (true + false), true / ranked.lesion
+        specificity = 1 - false / ranked.normal if ranked.normal else NAN
+    return {
+        "best_dice_oracle": dice,
+        "precision_oracle": precision,
+        "recall_oracle": recall,
+        "specificity_oracle": specificity,
+    }
 
 
 def _lesion_figures(counts: Sequence[Counts]) -> dict[str, Statistic]:

@@ -12,8 +12,8 @@ lesion is one component, and the others are false.
 Reference: Chakraborty & Winter 1990, doi:10.1148/radiology.174.3.2305073.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil
 
@@ -23,6 +23,7 @@ from scipy.ndimage import label
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
+from hale.metrics.bootstrap import Interval, bootstrap
 from hale.metrics.lesion import MIN_OVERLAP
 from hale.metrics.voxel import NAN
 
@@ -31,6 +32,8 @@ REACH = 0.1
 finding, and true."""
 STEPS = 4096
 """Thresholds kept of a scan, the highest: they hold thousands of findings."""
+RUNGS = 1000
+"""Thresholds of a resampled curve."""
 OFFSETS = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
 """Half of the 26 neighbours."""
 
@@ -137,6 +140,41 @@ def froc(scans: Sequence[Profile]) -> Froc:
         recall=found / len(lesions) if len(lesions) else np.full(len(thresholds), NAN),
         lesions=len(lesions),
     )
+
+
+def interval(
+    scans: Sequence[Profile],
+    patients: Sequence[Hashable],
+    false_per_scan: float,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return `Froc.recall_at` with its 95 % interval over patients; ``n`` counts scans.
+
+    Resampled curves are read at a thousand of the thresholds, where they come this close: the
+    interval is moved to the figure itself.
+    """
+    curve = froc(scans)
+    rungs = np.unique(np.linspace(0, len(curve.threshold) - 1, RUNGS).astype(np.intp))
+    thresholds = curve.threshold[rungs] if len(curve.threshold) else curve.threshold
+    false = np.array([_at(scan, thresholds) for scan in scans])
+    found = np.array([(scan.lesions[:, None] >= thresholds).sum(0) for scan in scans])
+    lesions = np.array([len(scan.lesions) for scan in scans])
+
+    def recall(at: np.ndarray) -> float:
+        resampled = Froc(
+            threshold=thresholds,
+            false_per_scan=false[at].sum(0) / len(at),
+            recall=found[at].sum(0) / max(lesions[at].sum(), 1),
+            lesions=int(lesions[at].sum()),
+        )
+        return resampled.recall_at(false_per_scan)
+
+    spread = bootstrap(recall, patients, draws=draws, seed=seed)
+    value = curve.recall_at(false_per_scan)
+    moved = value - spread.value
+    return replace(spread, value=value, low=spread.low + moved, high=spread.high + moved)
 
 
 def _at(scan: Profile, thresholds: np.ndarray) -> np.ndarray:

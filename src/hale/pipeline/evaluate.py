@@ -25,18 +25,8 @@ from hale.data.references import (
     read_mask,
     read_on,
 )
-from hale.metrics.bootstrap import Interval
-from hale.metrics.evaluation import (
-    Evaluation,
-    Kind,
-    Maps,
-    Row,
-    region_of,
-    score_case,
-    scores_of,
-    summarise,
-)
-from hale.metrics.voxel import NAN, curve
+from hale.metrics.evaluation import Evaluation, Kind, Maps, Row, score_case, summarise
+from hale.metrics.together import Together
 
 PERSON = re.compile(r"sub-[^_]+")
 TITLES = {
@@ -44,12 +34,20 @@ TITLES = {
     "auprc_pooled": "AUPRC, voxels of all scans together",
     "auprc_grid": "AUPRC over the whole grid",
     "auroc": "AUROC in the brain",
+    "auroc_pooled": "AUROC, voxels of all scans together",
     "best_dice_oracle": "best Dice, threshold per scan (oracle)",
+    "precision_oracle": "  precision at the best Dice (oracle)",
+    "recall_oracle": "  recall at the best Dice (oracle)",
+    "specificity_oracle": "  specificity at the best Dice (oracle)",
     "best_dice_pooled_oracle": "best Dice, one threshold (oracle)",
     "dice_at_alpha": "Dice of the mask (healthy-only)",
+    "precision_at_alpha": "  precision of the mask",
+    "recall_at_alpha": "  recall of the mask",
+    "specificity_at_alpha": "  specificity of the mask",
+    "hd95_mm": "  95 % Hausdorff distance of the mask, mm",
     "dice_at_fpr01": "Dice at p ≤ 0.01 (healthy-only)",
-    "precision_at_alpha": "precision of the mask",
-    "recall_at_alpha": "recall of the mask",
+    "precision_at_fpr01": "  precision at p ≤ 0.01",
+    "recall_at_fpr01": "  recall at p ≤ 0.01",
     "l1_ratio": "mean score, lesion over normal",
     "lesion_recall": "lesions detected",
     "lesion_recall_small": "  below 1 ml",
@@ -57,10 +55,15 @@ TITLES = {
     "lesion_recall_large": "  above 10 ml",
     "lesion_precision": "findings that touch a lesion",
     "lesion_f1": "lesion F1",
+    "froc_05": "lesions detected at 0.5 false findings a scan (FROC)",
+    "froc_1": "lesions detected at 1 false finding a scan (FROC)",
+    "froc_2": "lesions detected at 2 false findings a scan (FROC)",
+    "froc_4": "lesions detected at 4 false findings a scan (FROC)",
     "false_components": "false findings per scan",
     "healthy_flagged": "healthy scans flagged",
     "healthy_false_components": "false findings per healthy scan",
     "healthy_fpr01": "healthy voxels with p ≤ 0.01",
+    "healthy_specificity_at_alpha": "healthy voxels outside the mask",
     "scan_auroc": "scans, ill from healthy: AUROC",
     "scan_ap": "scans, ill from healthy: AP",
 }
@@ -84,8 +87,8 @@ def evaluate(
         draws: Of the bootstrap over patients (``sub-X`` of an id that has it, else the id).
         seed: Of the bootstrap.
 
-    Nothing is resampled: a map and its mask must share a grid. For the figures of all voxels
-    together the brains of all scans with a lesion are in memory at once, 5 bytes a voxel.
+    Nothing is resampled: a map and its mask must share a grid. One scan is in memory at a time; of
+    the others only counts are kept, even for the figures of all voxels together.
 
     Raises:
         Refused: No maps, none that can be scored, two masks for an id, an unreadable file, a mask
@@ -98,15 +101,13 @@ def evaluate(
     people = healthy_people(truth / "participants.tsv")
     said = {id_ for id_ in found if id_ in people or patient_of(id_) in people}
     said |= matching(healthy, found) - references.keys()
-    rows, voxels = [], []
+    rows, together = [], Together()
     for id_ in sorted(said | references.keys()):
         files = replace(found[id_], brain=found[id_].brain or brains.get(id_))
         case, lesion = read_case(files, references.get(id_))
         kind = _kind(references.get(id_), lesion, healthy=id_ in said)
         rows.append(score_case(id_, patient_of(id_), kind, case, lesion))
-        if kind is Kind.LESION:
-            region = region_of(case, lesion)
-            voxels.append((scores_of(case)[region], lesion[region]))
+        together.add(patient_of(id_), kind, case, lesion)
     unmatched = tuple(id_ for id_ in found if id_ not in references and id_ not in said)
     if not rows:
         why = f"holds no reference mask for any of {len(found)} maps, such as {unmatched[0]}"
@@ -114,7 +115,10 @@ def evaluate(
         raise Refused(str(truth), why, remedy)
     return Evaluation(
         cases=tuple(rows),
-        summary={**summarise(rows, draws=draws, seed=seed), **_all_together(voxels)},
+        summary={
+            **summarise(rows, draws=draws, seed=seed),
+            **together.figures(draws=draws, seed=seed),
+        },
         unmatched=unmatched,
         empty=tuple(row.id for row in rows if row.kind is Kind.EMPTY),
     )
@@ -136,6 +140,7 @@ def read_case(files: MapFiles, reference: Path | None) -> tuple[Maps, Mask]:
         pvalue=None if files.pvalue is None else read_on(files.pvalue, grid),
         mask=None if files.mask is None else read_on(files.mask, grid).astype(np.int32),
         voxel_ml=grid.voxel_ml,
+        spacing=grid.spacing,
     )
     lesion = np.zeros(grid.shape, bool) if reference is None else read_mask(reference, grid)
     return case, lesion
@@ -207,22 +212,6 @@ def _kind(reference: Path | None, lesion: Mask, *, healthy: bool) -> Kind:
     if lesion.any():
         return Kind.LESION
     return Kind.HEALTHY if healthy else Kind.EMPTY
-
-
-def _all_together(voxels: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Interval]:
-    """Return the figures of all voxels as if of one scan, as many papers print them."""
-    if not voxels:
-        return {}
-    scores, lesions = (np.concatenate(parts) for parts in zip(*voxels, strict=True))
-    pooled = curve(scores, lesions)
-    figures = {
-        "auprc_pooled": pooled.average_precision,
-        "best_dice_pooled_oracle": pooled.best_dice,
-    }
-    return {
-        name: Interval(value=value, low=NAN, high=NAN, n=len(voxels))
-        for name, value in figures.items()
-    }
 
 
 def _count(evaluation: Evaluation, kind: Kind) -> int:
