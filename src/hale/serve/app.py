@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from hale.core.errors import Refused
-from hale.serve import routes_jobs, routes_results, routes_review
+from hale.serve import routes_bench, routes_jobs, routes_results, routes_review
 from hale.serve.files import Unknown
 from hale.serve.jobs import Queue
 from hale.serve.opened import Opened
@@ -57,6 +57,7 @@ def application(station: Station, keys: Keys) -> Guard:
         routes_results.router_of_two(station, opened),
         routes_review.router(station, opened),
         routes_jobs.router(station, queue),
+        routes_bench.router(station),
     ):
         app.include_router(routes)
     app.mount("/", Pages(directory=PAGES, html=True, check_dir=False))

@@ -59,6 +59,13 @@ def turned(path: Path) -> np.ndarray:
     return np.asarray(image.dataobj, np.float32)
 
 
+def turned_spacing(path: Path) -> tuple[float, float, float]:
+    """Return mm per voxel of a file, in the order of RAS+."""
+    affine = nib.as_closest_canonical(opened(path)).affine
+    i, j, k = np.linalg.norm(affine[:3, :3], axis=0)
+    return float(i), float(j), float(k)
+
+
 def turned_labels(labels: np.ndarray, like: Path) -> np.ndarray:
     """Return labels in the order of a file's voxels, RAS+."""
     image = nib.Nifti1Image(labels.astype(np.int32), opened(like).affine)

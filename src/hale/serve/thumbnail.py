@@ -10,9 +10,8 @@ from PIL import Image
 from hale.report.canvas import CONTOUR, grey, heat, outline
 from hale.report.view import frame_of, grey_window
 from hale.serve.files import write_bytes
-from hale.serve.reading import turned
+from hale.serve.reading import turned, turned_spacing
 from hale.serve.results import MAPS, Found
-from hale.serve.volumes import grid_of
 
 CELL = (132, 108)
 """Rows and columns, about."""
@@ -34,31 +33,21 @@ def thumbnail(found: Found, scans: Mapping[str, Path], folder: Path) -> Path:
 def _drawn(found: Found, scans: Mapping[str, Path]) -> np.ndarray:
     anomaly = np.nan_to_num(turned(found.folder / MAPS["anomaly"]), copy=False)
     brain = turned(found.folder / MAPS["brain"]) > 0
-    k = int(np.unravel_index(int(anomaly.argmax()), anomaly.shape)[2])
-    spacing = grid_of(found.folder / MAPS["anomaly"]).spacing
-    plane = brain[:, :, k : k + 1] if brain[:, :, k].any() else np.ones((*brain.shape[:2], 1), bool)
-    frame = frame_of(_turned_spacing(found, spacing), plane, cell=CELL, margin_mm=3.0)
-    under = turned(next(iter(scans.values()))) if scans else None
-    usable = under is not None and under.shape == anomaly.shape
-    shown = under if under is not None and usable else brain.astype(np.float32)
-    picture = grey(frame.cut(shown[:, :, k : k + 1], 2, 0), grey_window(shown, brain))
-    picture = heat(
-        picture, frame.cut(anomaly[:, :, k : k + 1], 2, 0), _scale(found, anomaly, brain), 0.6
-    )
+    begin, end = _scale(found, anomaly, brain)
+    k = int((anomaly - begin).clip(0).sum((0, 1), dtype=np.float64).argmax())
+    plane: np.ndarray = brain.any(2, keepdims=True) | (not brain.any())
+    spacing = turned_spacing(found.folder / MAPS["anomaly"])
+    frame = frame_of(spacing, plane, cell=CELL, margin_mm=3.0)
+    under = turned(next(iter(scans.values()))) if scans else brain.astype(np.float32)
+    if under.shape != anomaly.shape:
+        under = brain.astype(np.float32)
+    picture = grey(frame.cut(under, 2, k), grey_window(under, brain))
+    picture = heat(picture, frame.cut(anomaly, 2, k), (begin, end), 0.6)
     mask = found.folder / MAPS["mask"]
     if mask.is_file():
-        lesions = turned(mask)[:, :, k : k + 1] > 0
-        picture = outline(picture, frame.cut_mask(lesions, 2, 0), CONTOUR)
+        lesions = turned(mask) > 0
+        picture = outline(picture, frame.cut_mask(lesions, 2, k), CONTOUR)
     return picture
-
-
-def _turned_spacing(found: Found, spacing: tuple[float, float, float]) -> tuple[float, ...]:
-    """Return mm per voxel in the order of RAS+."""
-    affine = grid_of(found.folder / MAPS["anomaly"]).affine[:3, :3]
-    axes = np.abs(affine / np.array(spacing)).argmax(0)
-    turned_to = np.empty(3)
-    turned_to[axes] = spacing
-    return tuple(turned_to.tolist())
 
 
 def _scale(found: Found, anomaly: np.ndarray, brain: np.ndarray) -> tuple[float, float]:
