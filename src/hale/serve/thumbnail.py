@@ -35,7 +35,7 @@ def _drawn(found: Found, scans: Mapping[str, Path]) -> np.ndarray:
     brain = turned(found.folder / MAPS["brain"]) > 0
     begin, end = _scale(found, anomaly, brain)
     k = int((anomaly - begin).clip(0).sum((0, 1), dtype=np.float64).argmax())
-    plane: np.ndarray = brain.any(2, keepdims=True) | (not brain.any())
+    plane = np.asarray(brain if brain.any() else ~brain).max(2, keepdims=True)
     spacing = turned_spacing(found.folder / MAPS["anomaly"])
     frame = frame_of(spacing, plane, cell=CELL, margin_mm=3.0)
     under = turned(next(iter(scans.values()))) if scans else brain.astype(np.float32)
