@@ -6,11 +6,15 @@ ensembled structure-based anomaly scoring for unsupervised anomaly detection", I
 arXiv:2403.14262.
 """
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float64
 from scipy.ndimage import correlate1d
 
+from hale.core import similarity as core
 from hale.core.grid import Grid
+from hale.core.similarity import window
 from hale.core.types import Map
 from hale.post.settings import DataRange, Weights
 
@@ -20,49 +24,23 @@ SIGMA = 1.0
 """Width of the one window of `ssim` and `mhd`, in units of `UNIT_MM`."""
 SIGMAS = (0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7)
 """Widths of the ensemble, in units of `UNIT_MM`."""
-REACH = 3.5
-"""Half the width of a window, in sigmas."""
-
 Similarities = Float64[np.ndarray, "n i j k"]
 """Maps of structural similarity, one per window."""
-
-
-def window(sigma: float) -> Float64[np.ndarray, " taps"]:
-    """Return a Gaussian of ``sigma`` voxels that sums to 1; 2 int(3.5 sigma + 0.5) + 1 taps."""
-    half = int(REACH * sigma + 0.5)
-    at = np.arange(-half, half + 1)
-    bell = np.exp(-0.5 * (at / sigma) ** 2)
-    taps: np.ndarray = bell / bell.sum()
-    return taps
 
 
 def similarity(
     x: Map, x_hat: Map, grid: Grid, *, sigma: float = SIGMA, data_range: float = 1.0
 ) -> Float64[np.ndarray, "i j k"]:
-    """Return the structural similarity around each voxel, -1 to 1; 1 where the two are equal.
-
-    With Gaussian-weighted means mu, variances v and covariance c, C1 = (0.01 L)^2 and
-    C2 = (0.03 L)^2::
-
-        (2 mu_x mu_y + C1) (2 c_xy + C2) / ((mu_x^2 + mu_y^2 + C1) (v_x + v_y + C2))
+    """Return the structural similarity around each voxel, -1 to 1: `hale.core.similarity`.
 
     Args:
         x: An image.
         x_hat: Another.
         grid: Of both; along an axis of one voxel the window has one.
         sigma: Of the window, in units of 2 mm. The border reflects.
-        data_range: L, the range that intensities can take.
+        data_range: The range that intensities can take.
     """
-    x64, y64 = x.astype(np.float64), x_hat.astype(np.float64)
-    mean_x, mean_y = _mean(x64, grid, sigma), _mean(y64, grid, sigma)
-    squares = _mean(x64 * x64 + y64 * y64, grid, sigma)
-    product = _mean(x64 * y64, grid, sigma)
-    level, power = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    above = (2 * level + c1) * (2 * (product - level) + c2)
-    below = (power + c1) * (squares - power + c2)
-    alike: np.ndarray = (above / below).clip(-1, 1)
-    return alike
+    return core.similarity(x, x_hat, partial(_mean, grid=grid, sigma=sigma), data_range)
 
 
 def ensemble(
