@@ -216,15 +216,17 @@ def _pooled(one: Tested, kind: str, outcome: Outcome) -> Json:
     people = [case.row.patient for case in one.runs[0]]
     counts = [tally.dense([case.tallies[kind] for case in cases]) for cases in one.runs]
 
+    groups = [tally.grouped(part) for part in counts]
+
     def mean(at: np.ndarray) -> float:
-        return float(np.mean([tally.average_precision(part, at) for part in counts]))
+        return float(np.mean([tally.average_precision(part, at) for part in groups]))
 
     suite = outcome.suite
     interval = bootstrap(mean, people, draws=min(suite.draws, 1000), seed=suite.seed)
     keys = _by_run(one)
     alone = [tally.average_precision(part, np.arange(len(people))) for part in counts]
     values = {f"{seed},{fold}": value for (seed, fold), value in zip(keys, alone, strict=True)}
-    return {**_figure(interval, 1), "runs": values}
+    return {**_figure(interval, 1), "value": float(np.mean(alone)), "runs": values}
 
 
 def _by_run(one: Tested) -> dict[tuple[int, int], Sequence[Measured]]:
