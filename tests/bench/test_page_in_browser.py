@@ -87,7 +87,7 @@ def test_a_click_sorts_within_each_group_and_says_so(page):
     before = titles(page)
     head(page, "oracle").get_by_role("button").click()
     assert head(page, "oracle").get_attribute("aria-sort") == "descending"
-    assert head(page, "auprc").get_attribute("aria-sort") == "none"
+    assert head(page, "auprc_own").get_attribute("aria-sort") == "none"
     for group in values(page, "oracle"):
         assert group == sorted(group, reverse=True)
     head(page, "oracle").get_by_role("button").click()
@@ -108,7 +108,7 @@ def test_only_the_table_of_the_header_is_sorted(page):
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_the_keyboard_sorts(page, key):
-    head(page, "auprc").get_by_role("button").focus()
+    head(page, "auprc_own").get_by_role("button").focus()
     page.keyboard.press("Tab")
     page.keyboard.press(key)
     assert head(page, "against").get_attribute("aria-sort") == "descending"
@@ -178,15 +178,17 @@ def test_filters_keep_the_rows_that_agree(page, board, wanted):
 def test_strips_show_another_figure(page, board):
     case = board[0]["rows"][0]["cases"][0]
     dot = page.locator(f'{ODD} tr[data-row="0"] .dot').first
-    assert float(dot.get_attribute("cx")) == pytest.approx(8 + 194 * case["auprc"], abs=0.1)
+    assert float(dot.get_attribute("cx")) == pytest.approx(8 + 194 * case["auprc_own"], abs=0.1)
     page.locator("#measure").select_option(label="dice_at_alpha")
     assert float(dot.get_attribute("cx")) == pytest.approx(8 + 194 * case["dice_at_alpha"], abs=0.1)
     assert page.locator(f"{ODD} .shown").inner_text() == "Every scan: dice_at_alpha"
     asymmetry = page.locator(f'{ODD} tr[data-row="1"] .dot')
     assert asymmetry.count() == asymmetry.and_(page.locator("[hidden]")).count() == 9
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.querySelector('.shown').textContent.endsWith('AUPRC')")
-    assert float(dot.get_attribute("cx")) == pytest.approx(8 + 194 * case["auprc"], abs=0.1)
+    page.wait_for_function(
+        "document.querySelector('.shown').textContent.endsWith('AUPRC of the score')"
+    )
+    assert float(dot.get_attribute("cx")) == pytest.approx(8 + 194 * case["auprc_own"], abs=0.1)
 
 
 def test_pointing_at_a_scan_shows_it_in_every_row(page):
@@ -196,7 +198,7 @@ def test_pointing_at_a_scan_shows_it_in_every_row(page):
     assert held.count() == 6
     assert {one.get_attribute("data-id") for one in held.all()} == {"sub-00"}
     assert re.fullmatch(
-        r"sub-00, lesion [\d.]+ ml: AUPRC 0\.\d{3}", page.locator("#tip").inner_text()
+        r"sub-00, lesion [\d.]+ ml: AUPRC of the score 0\.\d{3}", page.locator("#tip").inner_text()
     )
 
 

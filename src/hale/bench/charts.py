@@ -3,16 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from hale.bench.words import Json, finite
+from hale.bench.words import Json, case_value, figure_of, finite
 
-MEASURES = {
-    "auprc": "AUPRC",
-    "best_dice_oracle": "best Dice (oracle)",
+DICE = {
+    "best_dice_oracle": "best Dice of the map (oracle)",
     "dice_at_alpha": "dice_at_alpha",
     "dice_at_fpr01": "dice_at_fpr01",
 }
-"""What the strips can show of every case: columns of the cases and figures of the row, 0 to 1."""
+"""What strips can show of every case beside what methods are compared by, all from 0 to 1."""
 TONES, DASHES = 6, 4
 """Colours and dashes that methods' curves take in turn: 24 methods look different."""
 
@@ -58,11 +58,17 @@ class Plot:
     y: Axis
 
     def path(self, curves: Json) -> str:
-        """Return the ``d`` of a row's curve; empty where it has none."""
+        """Return the ``d`` of a row's curve; empty where it has none.
+
+        It never turns back: as a threshold sinks, false findings merge and become fewer, and what
+        counts is how many lesions were found before they exceeded a number for the first time.
+        """
         told = curves.get(self.name) or {}
         pairs = zip(told.get(self.x_key) or (), told.get(self.y_key) or (), strict=False)
         read = [(finite(x), finite(y)) for x, y in pairs]
         known = [(x, y) for x, y in read if x is not None and y is not None]
+        furthest = accumulate((x for x, _ in known), max)
+        known = [(x, y) for x, (_, y) in zip(furthest, known, strict=True)]
         before = [pair for pair in known if pair[0] < self.x.low][-1:]
         within = [pair for pair in known if self.x.low <= pair[0] <= self.x.high]
         spots = [f"{self.x.at(x)} {self.y.at(y)}" for x, y in before + within]
@@ -109,7 +115,7 @@ class Dot:
     id: str
     lesion_ml: float | None
     values: tuple[float | None, ...]
-    """Of `MEASURES`."""
+    """Of what the strips can show, in its order."""
     x: float
     y: float
     shown: bool
@@ -118,18 +124,18 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class Mean:
-    """A row's figure on a strip, for one of `MEASURES`."""
+    """A row's figure on a strip."""
 
     x: float | None
     low: float | None
     high: float | None
 
 
-def dots_of(row: Json, places: dict[str, int]) -> list[Dot]:
+def dots_of(row: Json, names: Sequence[str], places: dict[str, int]) -> list[Dot]:
     """Return the cases of a row; ``places`` numbers the ids of the whole cohort."""
     dots = []
     for case in row["cases"]:
-        values = tuple(finite(case.get(name)) for name in MEASURES)
+        values = tuple(case_value(case, name) for name in names)
         if all(value is None for value in values):
             continue
         place = places.setdefault(case["id"], len(places))
@@ -147,9 +153,9 @@ def dots_of(row: Json, places: dict[str, int]) -> list[Dot]:
     return dots
 
 
-def means_of(row: Json) -> list[Mean]:
-    """Return where the strip's mark and interval lie for each of `MEASURES`."""
-    return [_mean(row["figures"].get(name)) for name in MEASURES]
+def means_of(row: Json, names: Sequence[str]) -> list[Mean]:
+    """Return where the strip's mark and interval lie for each figure."""
+    return [_mean(figure_of(row, name)) for name in names]
 
 
 def _mean(figure: Json | None) -> Mean:

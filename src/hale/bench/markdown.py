@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hale.bench.words import (
-    BASELINE,
     GAPS,
     MARKS,
     NO_RANKING,
@@ -20,14 +19,17 @@ from hale.bench.words import (
     cells_of,
     decimal,
     duration,
+    figure_of,
     flagged,
     groups_of,
+    head_of,
     is_ranked,
     missing_elsewhere,
     missing_of,
     patients,
     rows_of,
     short,
+    shown_first,
     signed,
     span,
     spread,
@@ -40,10 +42,11 @@ NO_HASH = re.compile(r"[^0-9A-Za-z.+-]")
 SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 READING = f"""\
 A figure is the mean over scans with its 95 % interval over patients (BCa bootstrap) and the
-number of scans, n. {MARKS["better"]} and {MARKS["worse"]}: better and worse than plain intensity in
-a paired permutation test on AUPRC, after Holm's correction; without a mark the two are not told
-apart. **Oracle** takes the best threshold on the test set itself: nobody has it. **Labelled
-validation** takes it from other labelled scans. **Healthy only** needs no lesion mask:
+number of scans, n. {MARKS["better"]} and {MARKS["worse"]}: better and worse than the baseline in a
+paired permutation test, after Holm's correction; without a mark the two are not told apart. The
+**score** is the method's own; the **map** is the score standardised on healthy scans, where the
+method is calibrated. **Oracle** takes the best threshold on the test set itself: nobody has it.
+**Labelled validation** takes it from other labelled scans. **Healthy only** needs no lesion mask:
 `dice_at_alpha` is that of the mask, `dice_at_fpr01` that of the voxels at a false-positive rate
 of 1 % on healthy scans. A **gap** is the Dice lost from the oracle to the other point. Flagged
 healthy test scans stand beside the range that chance explains (beta-binomial, 95 %)."""
@@ -85,7 +88,7 @@ def _cohort(board: Json, cohort: Json) -> Iterable[str]:
         yield NO_RANKING
     for group in groups_of(board, cohort):
         yield f"### {_safe(group.title)}"
-        yield _figures(group, cohort)
+        yield _figures(group, cohort, board)
     rows = rows_of(board, cohort)
     yield from _by_size(rows)
     yield from _by_lesion(rows)
@@ -95,18 +98,18 @@ def _cohort(board: Json, cohort: Json) -> Iterable[str]:
         yield _cards(rows)
 
 
-def _figures(group: Group, cohort: Json) -> str:
+def _figures(group: Group, cohort: Json, board: Json) -> str:
     """Return the table of a group."""
-    heads = ["method", "scans", "AUPRC", f"against {BASELINE}", *POINTS.values(), *GAPS.values()]
-    heads += ["lesions detected", "healthy flagged"]
+    baseline, first = board["suite"]["baseline"], shown_first(board)
+    heads = ["method", "scans", *map(head_of, first), f"against {_safe(baseline)}"]
+    heads += [*POINTS.values(), *GAPS.values(), "lesions detected", "healthy flagged"]
     lines = []
     for row in group.rows:
-        figures, points = row["figures"], row["points"]
-        auprc, found = (_figure(figures.get(name)) for name in ("auprc", "lesion_recall"))
-        dice = [_figure(points.get(name)) for name in (*POINTS, *GAPS)]
-        against = _against(row, cohort)
-        alarms = flagged(row["healthy"])
-        lines.append([_method(row), _scans(row), auprc, against, *dice, found, alarms])
+        figures = [_figure(figure_of(row, name)) for name in first]
+        against = _against(row, cohort, baseline)
+        dice = [_figure(row["points"].get(name)) for name in (*POINTS, *GAPS)]
+        found, alarms = _figure(row["figures"].get("lesion_recall")), flagged(row["healthy"])
+        lines.append([_method(row), _scans(row), *figures, against, *dice, found, alarms])
     return _table(heads, lines)
 
 
@@ -132,24 +135,24 @@ def _figure(figure: Json | None) -> str:
     return " ".join(said) + (f"; {over}" if (over := spread(figure)) else "")
 
 
-def _against(row: Json, cohort: Json) -> str:
-    """Return mark, verdict and difference against intensity, as far as a test was made."""
-    if row["method"] == BASELINE:
+def _against(row: Json, cohort: Json, baseline: str) -> str:
+    """Return mark, verdict and difference against the baseline, as far as a test was made."""
+    if row["method"] == baseline:
         return "the baseline"
-    verdict = verdict_of(row, cohort)
+    verdict = verdict_of(row, cohort, baseline)
     if not verdict:
         return NOTHING
-    told = row["against"][BASELINE]
+    told = row["against"][baseline]
     mark = f"{MARKS[verdict]} " if verdict in MARKS else ""
     said = f"{signed(told['difference'])} ({span(told)}), p = {short(told['p_holm'])}"
-    return f"{mark}{VERDICTS.get(verdict, _safe(verdict))}: {said}"
+    return f"{mark}{VERDICTS[verdict]} {_safe(baseline)}: {said}"
 
 
 def _by_size(rows: Sequence[Json]) -> Iterable[str]:
     """Yield lesion recall by size of lesion, if there is any."""
     if not any(row["by_size"] for row in rows):
         return
-    yield "### Lesions detected, by size"
+    yield "### Lesions detected by the mask, by size (n: lesions)"
     lines = [[_method(r), *(_figure(r["by_size"].get(size)) for size in SIZES)] for r in rows]
     yield _table(["method", *SIZES], lines)
 
@@ -159,7 +162,7 @@ def _by_lesion(rows: Sequence[Json]) -> Iterable[str]:
     cells = cells_of(rows)
     for volume in sorted({volume for volume, _ in cells}):
         of_size = [cell for cell in cells if cell[0] == volume]
-        yield f"### AUPRC of planted lesions of {volume:g} ml, by change of intensity"
+        yield f"### AUPRC of the map, planted lesions of {volume:g} ml, by change of intensity"
         heads = ["method", *(f"{signed(change, 0)} SD" for _, change in of_size)]
         yield _table(heads, [[_method(r), *(_in_cell(r, cell) for cell in of_size)] for r in rows])
 

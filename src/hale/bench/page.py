@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hale.bench import words
-from hale.bench.charts import MEASURES, PLOTS, STRIP, Dot, Mean, dots_of, look, means_of
-from hale.bench.words import BASELINE, Json
+from hale.bench.charts import DICE, PLOTS, STRIP, Dot, Mean, dots_of, look, means_of
+from hale.bench.words import Json
 from hale.report.words import INTENDED_USE
 
 FILTERS = {"cohort": "Cohort", "contrast": "Contrast", "disease": "Disease"}
@@ -44,11 +44,19 @@ def write_page(board: Json, folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, measures=MEASURES, plots=PLOTS, strip=STRIP)
+    suite = board["suite"]
+    first = words.shown_first(board)
+    environment.globals.update(
+        words=words,
+        strip=STRIP,
+        first=first,
+        measures=_measures(first),
+        baseline=suite["baseline"],
+    )
     style, script = (_asset(environment, name) for name in ("style.css", "script.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     page = environment.get_template("leaderboard.html.j2").render(
-        suite=board["suite"],
+        suite=suite,
         made=board["made"],
         intended_use=INTENDED_USE,
         sections=_sections(board, folder),
@@ -68,6 +76,11 @@ def _asset(environment: Environment, name: str) -> Markup:
     return Markup(TEMPLATES.get_source(environment, name)[0])
 
 
+def _measures(first: Sequence[str]) -> dict[str, str]:
+    """Return what strips can show: name of a figure, and its words."""
+    return {name: words.head_of(name) for name in first} | DICE
+
+
 def _filters(board: Json) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Return name, label and choices (value, words) of each filter, in the board's order."""
     titles = {cohort["name"]: cohort["title"] or cohort["name"] for cohort in board["cohorts"]}
@@ -85,40 +98,43 @@ def _different(board: Json, name: str) -> list[str]:
 
 def _sections(board: Json, folder: Path) -> list[dict[str, Any]]:
     """Return what the page says of each cohort."""
-    methods = list(dict.fromkeys(r["method"] for r in board["rows"] if r["method"] != BASELINE))
+    looks = _looks(board)
+    names = list(_measures(words.shown_first(board)))
     index = {id(row): n for n, row in enumerate(board["rows"])}
     sections = []
     for number, cohort in enumerate(board["cohorts"]):
         places: dict[str, int] = {}
         groups = []
         for group in words.groups_of(board, cohort):
-            lines = []
-            for row in group.rows:
-                tied = BASELINE if row["method"] == BASELINE else look(methods.index(row["method"]))
-                lines.append(_line(row, index[id(row)], tied, cohort, places, folder))
+            lines = [
+                Line(
+                    index=index[id(row)],
+                    row=row,
+                    look=looks[row["method"]],
+                    verdict=words.verdict_of(row, cohort, board["suite"]["baseline"]),
+                    dots=dots_of(row, names, places),
+                    means=means_of(row, names),
+                    pictures={kind: _pictures(row, kind, folder) for kind in ("best", "worst")},
+                )
+                for row in group.rows
+            ]
             groups.append((group, lines))
         sections.append(_section(board, cohort, number, groups))
     return sections
 
 
-def _line(
-    row: Json, index: int, tied: str, cohort: Json, places: dict[str, int], folder: Path
-) -> Line:
-    return Line(
-        index=index,
-        row=row,
-        look=tied,
-        verdict=words.verdict_of(row, cohort),
-        dots=dots_of(row, places),
-        means=means_of(row),
-        pictures={kind: _pictures(row, kind, folder) for kind in ("best", "worst")},
-    )
+def _looks(board: Json) -> dict[str, str]:
+    """Return the classes of each method's curves: the same in every cohort."""
+    baseline = board["suite"]["baseline"]
+    methods = dict.fromkeys(row["method"] for row in board["rows"] if row["method"] != baseline)
+    return {baseline: "base"} | {method: look(n) for n, method in enumerate(methods)}
 
 
 def _section(board: Json, cohort: Json, number: int, groups: list[Any]) -> dict[str, Any]:
     lines = [line for _, members in groups for line in members]
     rows = [line.row for line in lines]
-    base = next((line.means for line in lines if line.row["method"] == BASELINE), None)
+    baseline = board["suite"]["baseline"]
+    base = next((line.means for line in lines if line.row["method"] == baseline), None)
     return {
         "number": number,
         "cohort": cohort,
@@ -130,7 +146,7 @@ def _section(board: Json, cohort: Json, number: int, groups: list[Any]) -> dict[
         "cells": words.cells_of(rows),
         "sized": any(row["by_size"] for row in rows),
         "drawn": [plot for plot in PLOTS if any(plot.path(row["curves"]) for row in rows)],
-        "tally": words.tally(rows, cohort),
+        "tally": words.tally(rows, cohort, baseline),
     }
 
 
@@ -146,7 +162,7 @@ def _pictures(row: Json, kind: str, folder: Path) -> list[dict[str, str]]:
                 {
                     "uri": f"data:image/png;base64,{data}",
                     "id": picture["id"],
-                    "said": f"AUPRC {auprc}",
+                    "said": f"AUPRC of the map {auprc}",
                     "marked": picture.get("marked", ""),
                 }
             )

@@ -17,8 +17,6 @@ Cell = tuple[float, float]
 """Volume in ml and change of intensity in SD of planted lesions."""
 
 NOTHING = "–"
-BASELINE = "intensity"
-"""The method that every row is held against."""
 FEW = 2
 """Cohorts of so many people or fewer give figures and pictures, no ranking."""
 ORACLE = "oracle"
@@ -48,10 +46,16 @@ NO_RANKING = (
 
 MARKS = {"better": "▲", "worse": "▼"}
 """Drawn only where the test tells two methods apart."""
-VERDICTS = {
-    "better": "better than intensity",
-    "worse": "worse than intensity",
-    "not told apart": "not told apart from intensity",
+VERDICTS = {"better": "better than", "worse": "worse than", "not told apart": "not told apart from"}
+HEADS = {"auprc_own": "AUPRC of the score", "auprc": "AUPRC of the map"}
+"""Of the method's own score, and of the map: the standardised score where healthy scans allow."""
+OWN = "_own"
+"""Ends the names of figures of the own score. A map that nobody standardised is the own score."""
+MORE_TITLES = {
+    "auprc_own": "AUPRC in the brain, own score",
+    "auroc_own": "AUROC in the brain, own score",
+    "best_dice_own_oracle": "best Dice of the own score, threshold per scan (oracle)",
+    "auprc_own_pooled": "AUPRC, own score, voxels of all scans together",
 }
 
 
@@ -62,6 +66,30 @@ class Group:
     title: str
     supervised: bool
     rows: Sequence[Json]
+
+
+def head_of(name: str) -> str:
+    """Return a figure's name as short as a column needs it."""
+    return HEADS.get(name, title_of(name))
+
+
+def figure_of(row: Json, name: str) -> Json | None:
+    """Return a row's figure; that of the map where the map is the own score."""
+    figures = row["figures"]
+    told: Json | None = figures.get(name, figures.get(name.removesuffix(OWN)))
+    return told
+
+
+def case_value(case: Json, name: str) -> float | None:
+    """Return a case's figure; that of the map where the map is the own score."""
+    return finite(case.get(name, case.get(name.removesuffix(OWN))))
+
+
+def shown_first(board: Json) -> list[str]:
+    """Return the figure that methods are compared by, then that of map or score beside it."""
+    compared = board["suite"]["figure"]
+    others = [name for name in HEADS if any(name in row["figures"] for row in board["rows"])]
+    return [compared, *(name for name in others if name != compared)]
 
 
 def value_of(figure: Json | None) -> float | None:
@@ -110,7 +138,7 @@ def spread(figure: Json | None) -> str:
 
 def title_of(name: str) -> str:
     """Return what people call a figure; an oracle's name always says that it is one."""
-    title = TITLES.get(name, name.replace("_", " ")).strip()
+    title = (TITLES | MORE_TITLES).get(name, name.replace("_", " ")).strip()
     if name in SUB_BINS:
         title = f"lesions detected, {title}"
     return f"{title} (oracle)" if ORACLE in name and ORACLE not in title else title
@@ -170,7 +198,7 @@ def missing_elsewhere(board: Json) -> list[Json]:
 
 
 def groups_of(board: Json, cohort: Json) -> list[Group]:
-    """Return a cohort's rows by supervision, supervised last; within a group the best AUPRC first.
+    """Return a cohort's rows by supervision, supervised last; within a group the best come first.
 
     The suite's order stays where nothing may be ranked: few patients, no lesions.
     """
@@ -181,7 +209,7 @@ def groups_of(board: Json, cohort: Json) -> list[Group]:
     for supervision in sorted(found, key=lambda name: "lesion" in name):
         members = [row for row in rows if row["supervision"] == supervision]
         if is_ranked(cohort):
-            members.sort(key=_worst_last)
+            members.sort(key=lambda row: _worst_last(figure_of(row, board["suite"]["figure"])))
         groups.append(
             Group(
                 title=group_title(supervision),
@@ -197,26 +225,24 @@ def group_title(supervision: str) -> str:
     return GROUPS.get(supervision, f"Learns from: {supervision}")
 
 
-def _worst_last(row: Json) -> float:
-    value = value_of(row["figures"].get("auprc"))
+def _worst_last(figure: Json | None) -> float:
+    value = value_of(figure)
     return math.inf if value is None else -value
 
 
-def verdict_of(row: Json, cohort: Json) -> str:
-    """Return what the test says against intensity; empty where it says nothing or may not."""
-    told = row["against"].get(BASELINE)
+def verdict_of(row: Json, cohort: Json, baseline: str) -> str:
+    """Return what the test says against a method; empty where it says nothing or may not."""
+    told = row["against"].get(baseline)
     return told["verdict"] if told and is_ranked(cohort) else ""
 
 
-def tally(rows: Iterable[Json], cohort: Json) -> str:
-    """Return how many unsupervised methods the test tells from intensity; empty without a test."""
-    told = [verdict_of(row, cohort) for row in rows if not is_supervised(row)]
-    if not any(told):
-        return ""
-    counts = [f"{told.count(verdict)} {verdict}" for verdict in VERDICTS]
-    return f"Of {_count(len([v for v in told if v]), 'unsupervised method')}, against plain " + (
-        f"intensity: {', '.join(counts)}."
-    )
+def tally(rows: Iterable[Json], cohort: Json, baseline: str) -> str:
+    """Return how many unsupervised methods the test tells from one; empty without a test."""
+    verdicts = [verdict_of(row, cohort, baseline) for row in rows if not is_supervised(row)]
+    told = [verdict for verdict in verdicts if verdict]
+    counts = ", ".join(f"{told.count(verdict)} {verdict}" for verdict in VERDICTS)
+    against = f"against {baseline}: {counts}."
+    return f"Of {_count(len(told), 'unsupervised method')}, {against}" if told else ""
 
 
 def patients(cohort: Json) -> str:
