@@ -6,8 +6,9 @@ import { load } from "./engine.js";
 import { setKeys } from "./keyboard.js";
 import { link, Pane } from "./pane.js";
 import { Stage } from "./stage.js";
-import { figure, position, significant, volume } from "./words.js";
+import { figure, percent, position, significant, volume } from "./words.js";
 
+const UNLIKE = 0.4; // difference of ranks, 0 to 1, from which disagreement is coloured
 const SHOWS = [["both", "Both maps"], ["a", "First"], ["b", "Second"], ["disagreement", "Disagreement"]];
 
 export async function show(main, [a, b]) {
@@ -23,10 +24,10 @@ export async function show(main, [a, b]) {
     h("div", { class: "pictures" }, h("div", { class: "line toolbar", role: "toolbar", "aria-label": "Pictures" }, views, what), h("div", { class: "stage" }, place, legend)),
     h("div", { class: "panel" }, h("h1", {}, "Two methods, one scan"),
       h("dl", { class: "facts" }, [["First", names[0], a], ["Second", names[1], b]].map(([title, name, id]) => [h("dt", {}, title), h("dd", {}, h("a", { href: `#/result/${id}` }, name))]),
-        [["Dice of the masks", figure(compared.dice)], ["Correlation of the maps", figure(compared.correlation)]].map(([title, value]) => [h("dt", {}, title), h("dd", {}, value)])),
+        [["Dice of the masks", figure(compared.dice)], ["Correlation of the ranks", figure(compared.correlation)]].map(([title, value]) => [h("dt", {}, title), h("dd", {}, value)])),
       h("label", { class: "field", for: "opacity" }, h("span", {}, "Opacity of the maps"), opacity),
       (!first.calibrated || !second.calibrated) && h("div", { class: "banner" }, "A map without p-values has a scale of its own: its colours are the highest 5 % of this brain."),
-      table(compared.table ?? [], (mm) => pane.to(mm)))));
+      table(compared, names, (mm) => pane.to(mm)))));
 
   const pane = await Pane.open(place, first.detection.id);
   const stage = new Stage({ folder: `/api/results/${a}/files/`, files: first.files, moved: () => {} });
@@ -53,7 +54,7 @@ export async function show(main, [a, b]) {
     pane.stack([pane.base, ...layers]);
     pane.paint();
     fill(legend, value === "disagreement"
-      ? [swatch("heat"), `${names[0]} higher `, swatch("cold"), `${names[1]} higher`]
+      ? [swatch("heat"), `${names[0]} ranks it higher `, swatch("cold"), `${names[1]} ranks it higher; from a difference of ${100 * UNLIKE} % of the brain's voxels`]
       : wanted.map((which) => [swatch(which === "a" ? "heat" : "cold"), names[which === "a" ? 0 : 1], " "]));
   }
 
@@ -78,22 +79,19 @@ async function overlay({ id, detection, files, calibrated, range }, colormap) {
 
 async function disagreement(a, b) {
   const layer = await load(address("/api/compare/disagreement.nii.gz", { a, b }), { opacity: 0, name: "disagreement.nii.gz", colormap: "heat", colormapNegative: "cold" });
-  const most = Math.max(Math.abs(layer.global_min), Math.abs(layer.global_max));
-  Object.assign(layer, { cal_min: 0.15 * most, cal_max: most, cal_minNeg: -0.15 * most, cal_maxNeg: -most });
+  Object.assign(layer, { cal_min: UNLIKE, cal_max: 1, cal_minNeg: -UNLIKE, cal_maxNeg: -1 });
   return layer;
 }
 
-function table(rows, go) {
+function table({ table: rows = [], a_found: a, b_found: b }, names, go) {
   if (!rows.length) return h("p", { class: "quiet" }, "Neither method keeps a lesion.");
+  const title = ["Place", "Found by", "Volume", "Peak", "The other there", "Shared"];
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Lesions of both" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["Place", "First", "Second", "Shared"].map((title) => h("th", { scope: "col" }, title)))),
+    h("caption", {}, `${names[0]}: ${a}. ${names[1]}: ${b}. Shared: the part that the other found too.`),
+    h("thead", {}, h("tr", {}, title.map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, rows.map((row) => h("tr", {},
-      h("th", { scope: "row" }, row.centre_mm ? h("button", { type: "button", class: "small-button", onclick: () => go(row.centre_mm) }, position(row.centre_mm)) : "–"),
-      h("td", {}, part(row, "a")), h("td", {}, part(row, "b")),
-      h("td", {}, row.dice === undefined || row.dice === null ? "–" : `Dice ${significant(row.dice, 2)}`))))));
+      h("th", { scope: "row" }, h("button", { type: "button", class: "small-button", onclick: () => go(row.centre_mm) }, position(row.centre_mm))),
+      h("td", {}, swatch(row.of === "a" ? "heat" : "cold"), `${names[row.of === "a" ? 0 : 1]} ${row.label}`),
+      h("td", {}, volume(row.volume_ml)), h("td", {}, significant(row.peak)), h("td", {}, significant(row.other_peak)),
+      h("td", {}, row.shared ? `${percent(row.shared)}${row.other_label ? `, in its ${row.other_label}` : ""}` : "not found"))))));
 }
-
-const part = (row, which) => {
-  const ml = row[`${which}_ml`] ?? row[which]?.volume_ml;
-  return ml === undefined || ml === null || ml === 0 ? "not found" : volume(ml);
-};

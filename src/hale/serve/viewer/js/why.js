@@ -24,14 +24,14 @@ export class Why {
   }
 
   tell(answer, mm) {
-    const rows = [["Place", position(mm)]];
+    const rows = [["Place", `${position(mm)}${answer.in_brain === false ? ", outside the brain" : ""}`]];
     if (this.calibrated) {
       rows.push(["z", `${figure(answer.z)}${known(answer.p) ? `, p = ${pValue(answer.p)} (voxel)` : ""}`]);
-      if (answer.healthy) rows.push(["Healthy here", `${significant(answer.healthy.mean)} ± ${significant(answer.healthy.spread)}; here ${significant(answer.score)}`]);
+      if (answer.healthy) rows.push(["Healthy here", `${significant(answer.healthy.mean)} ± ${significant(answer.healthy.spread)}; here ${significant(answer.score)} (score)`]);
     } else rows.push(["Score", `${significant(answer.score)}; no healthy scans to compare with, no p-values`]);
     if (known(answer.percentile)) rows.push(["Within this brain", `above ${percent(answer.percentile > 1 ? answer.percentile / 100 : answer.percentile)} of its voxels`]);
     for (const [contrast, value] of Object.entries(answer.scan ?? {})) rows.push([contrast, `${significant(value, 4)}${versus(value, answer.pseudo_healthy)}`]);
-    if (answer.mirror) rows.push(["Other side", mirror(answer)]);
+    if (answer.mirror) rows.push(["Other side", mirror(answer, this.calibrated)]);
     const other = answer.mirror?.mm && h("button", { type: "button", class: "small-button", onclick: () => this.go(answer.mirror.mm) }, "Look at the other side");
     fill(this.element, this.calibrated && known(answer.z) && scale(answer.z),
       h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])), other);
@@ -44,9 +44,9 @@ function versus(value, healthy) {
   return known(healthy) ? `; healthy would be ${significant(healthy, 4)} (${value >= healthy ? "+" : "−"}${significant(Math.abs(value - healthy), 3)})` : "";
 }
 
-function mirror({ mirror: { scan, z, score } }) {
+function mirror({ mirror: { scan, z } }, calibrated) {
   const values = typeof scan === "object" && scan !== null ? Object.entries(scan).map(([name, value]) => `${name} ${significant(value, 4)}`) : known(scan) ? [significant(scan, 4)] : [];
-  return [...values, known(z) ? `z ${figure(z)}` : known(score) ? `score ${significant(score)}` : ""].filter(Boolean).join(", ") || "–";
+  return [...values, known(z) ? (calibrated ? `z ${figure(z)}` : `score ${significant(z)}`) : ""].filter(Boolean).join(", ") || "–";
 }
 
 // Draw the healthy distribution, in standard deviations, and where this voxel stands in it.
