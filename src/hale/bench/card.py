@@ -71,7 +71,7 @@ def card_of(
     hashes = [read_model(job.model)[1] for job in jobs if job.model and is_model(job.model)]
     return {
         "data_sha256": data_hash(cases),
-        "split": f"{cohort.split or 'all'}, subjects {cohort.subjects}",
+        "split": f"{cohort.split}, subjects {cohort.subjects}",
         "recipe": text,
         "recipe_sha256": key_of(tomllib.loads(text)) if text else "",
         "recipe_of_suite": not files or _is_as_asked(first, text),

@@ -8,10 +8,10 @@ from hale.bench.place import Place
 from hale.bench.suite import Cohort, Kind
 from hale.core.errors import Refused
 from hale.core.scan import Slots
-from hale.data.cohort import Entry, of_split, refuse_repeated_ids
+from hale.data.cohort import Entry, refuse_repeated_ids
 from hale.data.folder import read_folder
 from hale.data.layouts import LAYOUTS, find_layout
-from hale.data.layouts.labels import ANY, Labels
+from hale.data.layouts.labels import Labels
 from hale.data.participants import TABLE
 from hale.data.references import find_references, healthy_people
 
@@ -35,7 +35,7 @@ def scans_of(cohort: Cohort, place: Place, slots: Slots | None = None) -> list[E
     """
     folder = place.data / cohort.data
     found, _ = read_folder(folder, slots or ((cohort.contrast,),))
-    chosen = found if cohort.split is None else of_split(found, cohort.split)
+    chosen = [entry for entry in found if cohort.split.take(entry.split)]
     chosen = [entry for entry in chosen if cohort.subjects.take(entry.person)]
     chosen = _of_health(chosen, healthy_people(folder / TABLE), cohort.kind)
     if not chosen:
@@ -78,8 +78,7 @@ def labels_of(cohort: Cohort, place: Place) -> Labels:
     if cohort.kind is Kind.SYNTHETIC:
         return BINARY
     layout = find_layout(place.data / cohort.data)
-    labels = BINARY if layout is None else LAYOUTS[layout].LABELS
-    return BINARY if labels == ANY else labels
+    return BINARY if layout is None else LAYOUTS[layout].LABELS
 
 
 def _with_masks(entries: Sequence[Entry], folder: Path) -> list[Entry]:

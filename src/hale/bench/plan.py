@@ -66,7 +66,8 @@ def _runs(suite: Suite, entrant: Entrant) -> Iterator[Run]:
     """Yield the runs of a method: one of the first seed where nothing is calibrated, or learnt."""
     learns = False
     if entrant.recipe:
-        recipe = read_recipe(bundled_or_path(entrant.recipe), entrant.settings)
+        settings = [*suite.settings, *entrant.settings]
+        recipe = read_recipe(bundled_or_path(entrant.recipe), settings)
         learns = recipe.method.supervision is not Supervision.NONE
     for seed in suite.seeds if learns else suite.seeds[:1]:
         for fold in range(suite.folds if entrant.recipe else 1):
@@ -105,14 +106,16 @@ def recipes_of(
         if len(contrasts) > 1 and names_a_method(entrant.single):
             why = f"would run on {', '.join(sorted(contrasts))}"
             raise Refused(f"method {entrant.name}", why, "make a suite for each contrast")
-        return single_scan_recipe(entrant.single, contrasts.pop(), entrant.settings), None
-    settings = [*entrant.settings, f"seed={run.seed}"]
+        settings = [*suite.settings, *entrant.settings]
+        return single_scan_recipe(entrant.single, contrasts.pop(), settings), None
+    settings = [*suite.settings, *entrant.settings, f"seed={run.seed}"]
     if entrant.base:
         below = replace(run, method=entrant.base)
         settings.append(f"base={_fitted_before(place, below, suite) or place.model(below)}")
     if entrant.pretrain:
         settings.append(f"pretrained={place.encoder(run)}")
-        stage = read_stage(bundled_or_path(entrant.pretrain), [f"seed={run.seed}"])
+        asked = [*suite.settings, f"seed={run.seed}"]
+        stage = read_stage(bundled_or_path(entrant.pretrain), asked)
         return read_recipe(bundled_or_path(entrant.recipe), settings), stage
     return read_recipe(bundled_or_path(entrant.recipe), settings), None
 

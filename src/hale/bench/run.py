@@ -22,6 +22,8 @@ from hale.bench.suite import Cohort, Kind, Suite
 from hale.core.errors import Refused
 from hale.core.method import Supervision
 from hale.data.cohort import Entry
+from hale.data.folder import Reading
+from hale.data.layouts import FOLDED, find_layout
 from hale.io.model import is_model, read_model
 from hale.pipeline import cohort as pipeline
 from hale.pipeline.fit import fit
@@ -174,8 +176,7 @@ def _fitted(job: Job, outcome: Outcome, options: Options) -> None:
     assert job.model is not None
     assert job.recipe is not None
     budget = options.budget_minutes or job.entrant.budget_minutes
-    turn = (job.run.fold, suite.folds)
-    reading = replace(options.reading, turn=turn)
+    reading = reading_of(suite, place, job.run.fold)
     options = replace(options, budget_minutes=budget, reading=reading)
     healthy, encoder, model = place.data / suite.healthy, place.encoder(job.run), job.model
     if job.stage is not None and _is_wanted(encoder, budget):
@@ -184,6 +185,14 @@ def _fitted(job: Job, outcome: Outcome, options: Options) -> None:
     if _is_wanted(model, budget):
         cases = place.data / suite.cases if takes_cases else None
         fit(job.recipe, healthy, model, going_on(model, options), cases)
+
+
+def reading_of(suite: Suite, place: Place, fold: int) -> Reading:
+    """Return how the healthy people of a fold are read: a published list's, or divided anew."""
+    folder = place.data / suite.healthy
+    if folder.is_dir() and find_layout(folder) in FOLDED:
+        return Reading(fold=fold)
+    return Reading(turn=(fold, suite.folds))
 
 
 def _is_wanted(folder: Path, budget: float | None) -> bool:

@@ -28,6 +28,22 @@ class Kind(StrEnum):
     """Healthy scans with planted lesions of known size and contrast."""
 
 
+class Part(StrEnum):
+    """Which scans of a folder are meant, by their split."""
+
+    ALL = "all"
+    FIT = "fit"
+    STANDARDISE = "standardise"
+    CALIBRATE = "calibrate"
+    TEST = "test"
+    NONE = "none"
+    """Those without one: patients of published validation lists."""
+
+    def take(self, split: Split | None) -> bool:
+        """Say whether a scan of a split is meant."""
+        return self is Part.ALL or self == (split or Part.NONE)
+
+
 class Subjects(StrEnum):
     """Which people of a folder are meant, by the last number in their names."""
 
@@ -76,8 +92,7 @@ class Cohort:
     kind: Kind
     contrast: Contrast
     disease: str = ""
-    split: Split | None = None
-    """Only these of ``participants.tsv``; None: all."""
+    split: Part = Part.ALL
     subjects: Subjects = Subjects.ALL
     validation: str = ""
     """Another cohort, of other patients, whose lesions choose the labelled threshold."""
@@ -174,6 +189,8 @@ class Suite:
     """Likewise of the patients that methods with lesion masks learn from."""
     phantoms: Phantoms | None = None
     """Made below ``healthy`` if given, instead of data."""
+    settings: tuple[str, ...] = ()
+    """``section.key=value`` for every recipe, pretraining included; an entrant's own win."""
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)] = (0,)
     folds: Annotated[int, Ge(1)] = 1
     """Ways of dividing the healthy people, or folds of published lists."""
