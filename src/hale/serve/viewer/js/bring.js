@@ -63,6 +63,7 @@ function form({ source, exams, models, refuse, begun }) {
   const contrast = h("select", { id: "contrast" }, h("option", { value: "" }, "as the files say"),
     CONTRASTS.map((name) => h("option", { value: name }, name)));
   const insist = h("input", { type: "checkbox" });
+  const series = exams.some((exam) => exam.kind === "DICOM") && h("input", { type: "text", id: "series", placeholder: "T1w=5 FLAIR=7" });
   const wanted = models.map((model, index) => h("input", { type: "checkbox", value: index, checked: index === firstChoice(models), disabled: Boolean(model.refused) }));
   const start = h("button", { type: "submit", class: "primary" }, "Start");
   return h("form", { class: "start", onsubmit: go },
@@ -75,6 +76,7 @@ function form({ source, exams, models, refuse, begun }) {
       h("p", { class: "small quiet" }, "Intensity answers first, while the others still run.")),
     h("div", { class: "line" },
       h("label", { class: "field", for: "contrast" }, h("span", {}, "Contrast"), contrast),
+      series && h("label", { class: "field", for: "series" }, h("span", {}, "DICOM series, where several fit"), series),
       h("label", { class: "check" }, insist, h("span", {}, "Go on where quality control refuses"))),
     h("div", { class: "line" }, start));
 
@@ -87,7 +89,7 @@ function form({ source, exams, models, refuse, begun }) {
     try {
       for (const exam of chosen) {
         await post("/api/jobs", { ...source, exam: exam.id ?? undefined, models: names,
-          contrast: contrast.value || undefined, insist: insist.checked });
+          contrast: contrast.value || undefined, insist: insist.checked, series: seriesOf(series && series.value) });
       }
       begun();
     } catch (problem) {
@@ -95,6 +97,12 @@ function form({ source, exams, models, refuse, begun }) {
       refuse(problem);
     }
   }
+}
+
+// Return the series of each contrast from words such as `T1w=5 FLAIR=7`; undefined without any.
+function seriesOf(words) {
+  const pairs = (words || "").split(/\s+/).map((part) => part.split("=")).filter((pair) => pair.length === 2 && pair[1]);
+  return pairs.length ? Object.fromEntries(pairs) : undefined;
 }
 
 const contrastWords = ({ contrasts = [] }) => contrasts.map((name) => (name === "?" ? "contrast not known" : name)).join(", ") || "contrast not known";

@@ -106,7 +106,7 @@ function line(row, picked, pick) {
     h("td", { class: "right" }, row.lesions ?? "–"),
     h("td", { class: "right" }, volume(row.lesions_ml)),
     h("td", { class: "right" }, volume(row.largest_ml)),
-    h("td", {}, h("span", { class: row.quality === "pass" ? "" : "chip warn" }, row.quality ?? "–"),
+    h("td", { class: "chips" }, h("span", { class: row.quality === "pass" ? "" : "chip warn" }, row.quality ?? "–"),
       row.out_of_domain && h("span", { class: "chip warn", title: "The scan as a whole lies outside the training cohort" }, "out of domain")),
     h("td", {}, holds(row)),
     h("td", {}, row.reviewed ? "yes" : "–"),

@@ -1,7 +1,7 @@
 // What can be taken away: mask, lesion table, report; in the reviewed state.
 
 import { put } from "./api.js";
-import { h, say } from "./dom.js";
+import { fill, h, say } from "./dom.js";
 import { reader, whoIs } from "./who.js";
 import { date } from "./words.js";
 
@@ -12,14 +12,16 @@ export function exportsOf(id, { calibrated, dicom, files, review }) {
   const seg = dicom && file("mask.seg.dcm", "Mask, DICOM SEG");
   mask.hidden = !calibrated && !files.reviewed;
   const comment = h("textarea", { id: "comment", rows: 2 }, review?.comment ?? "");
+  const past = h("div", {}, history(review));
   const who = h("button", { type: "button", class: "small-button quiet-button", onclick: rename }, name());
   const element = h("div", { class: "exports" },
     h("label", { class: "field", for: "comment" }, h("span", {}, "Comment"), comment),
     h("div", { class: "line" }, h("button", { type: "button", onclick: keep }, "Keep the comment"), who),
     h("div", { class: "line" }, mask, seg, file("lesions.tsv", "Lesions, TSV"),
-      h("a", { class: "button", href: `/api/results/${id}/export/report.html`, target: "_blank", rel: "noopener" }, "Report, to read or print")),
+      h("a", { class: "button", href: `/api/results/${id}/export/report.html`, target: "_blank", rel: "noopener",
+        onclick: () => say("The report is being drawn; it opens in a new tab.", 8) }, "Report, to read or print")),
     h("p", { class: "small quiet" }, "With your verdicts and your corrected mask. The results themselves stay as they were."),
-    history(review));
+    past);
 
   async function rename() {
     await whoIs(true);
@@ -30,7 +32,7 @@ export function exportsOf(id, { calibrated, dicom, files, review }) {
     const by = await whoIs();
     if (!by) return;
     try {
-      await put(`/api/results/${id}/review`, { who: by, lesions: {}, comment: comment.value });
+      fill(past, history(await put(`/api/results/${id}/review`, { who: by, lesions: {}, comment: comment.value })));
       say("The comment is kept.", 2);
       who.textContent = name();
     } catch (problem) {
@@ -38,7 +40,7 @@ export function exportsOf(id, { calibrated, dicom, files, review }) {
     }
   }
 
-  return { element, kept: () => { mask.hidden = false; who.textContent = name(); say("The correction is kept beside the result.", 3); } };
+  return { element, kept: (now) => { mask.hidden = false; fill(past, history(now)); who.textContent = name(); say("The correction is kept beside the result.", 3); } };
 }
 
 const name = () => (reader() ? `Reader: ${reader()}` : "Reader: not said");

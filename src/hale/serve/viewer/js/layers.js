@@ -1,7 +1,8 @@
 // What lies over the scan: anomaly, p-map, mask, pseudo-healthy; each on or off, with its opacity.
 
 import { load, paintVerdicts, rarity } from "./engine.js";
-import { eachFrame, h, say } from "./dom.js";
+import { eachFrame, fill, h, say } from "./dom.js";
+import { significant } from "./words.js";
 
 const KINDS = {
   pseudo_healthy: { label: "Pseudo-healthy", key: "h", opacity: 1, on: false, legend: "what the model takes for healthy" },
@@ -12,13 +13,15 @@ const KINDS = {
 
 export class Layers {
   // `files` are names below `folder`; `range` {low, high} is of the anomaly's colours.
-  constructor({ folder, files, range, window, changed }) {
-    Object.assign(this, { folder, range, window, changed, hiddenAll: false, verdicts: {} });
+  constructor({ folder, files, range, unit, window, changed }) {
+    Object.assign(this, { folder, range, unit, window, changed, hiddenAll: false, verdicts: {} });
+    this.scale = h("span", { class: "scale num small" });
     this.all = Object.entries(KINDS).filter(([kind]) => files[kind])
       .map(([kind, spec]) => ({ kind, ...spec, file: files[kind], image: null }));
     this.rows = new Map(this.all.map((layer) => [layer.kind, this.row(layer)]));
     this.element = h("div", { class: "layers" }, [...this.rows.values()].map((row) => row.element));
     this.redraw = eachFrame(() => this.changed());
+    this.tellScale();
   }
 
   get(kind) {
@@ -49,6 +52,7 @@ export class Layers {
     const layer = this.get(kind);
     if (!layer) return say(`This result has no ${KINDS[kind]?.label ?? kind}.`);
     layer.on = on ?? !layer.on;
+    this.tellScale();
     this.rows.get(kind).show();
     await this.changed();
     return say(`${layer.label} ${layer.on ? "on" : "off"}`, 1.5);
@@ -56,12 +60,21 @@ export class Layers {
 
   async hideAll() {
     this.hiddenAll = !this.hiddenAll;
+    this.tellScale();
     await this.changed();
     say(this.hiddenAll ? "The scan alone; once more for what lay over it" : "Overlays as before", 1.5);
   }
 
+  // Say what the anomaly's colours stand for.
+  tellScale() {
+    const { low, high } = this.range;
+    fill(this.scale, h("span", { class: "swatch anomaly" }), `${this.unit} ${significant(low)} to ${significant(Math.max(high, low))} and above`);
+    this.scale.hidden = !this.get("anomaly")?.on || this.hiddenAll;
+  }
+
   setThreshold(low) {
     this.range.low = low;
+    this.tellScale();
     const image = this.get("anomaly")?.image;
     if (!image) return;
     image.cal_min = low;

@@ -27,14 +27,14 @@ export async function show(main, [id]) {
 
   const why = new Why({ id, calibrated, go: (mm) => stage.lead.to(mm) });
   const stage = new Stage({ folder, files, moved: ({ mm }) => why.look(Array.from(mm).slice(0, 3)) });
-  const layers = new Layers({ folder, files, range: { low: range.start, high: range.colours }, window: () => stage.window(), changed: () => stage.paint() });
+  const layers = new Layers({ folder, files, range: { low: range.start, high: range.colours }, unit: calibrated ? "z" : "score", window: () => stage.window(), changed: () => stage.paint() });
   const findings = new Findings({ id, kept: calibrated ? detection.lesions : null, holds, review: details.review,
     go: (mm) => stage.lead?.base && stage.lead.to(mm), verdicts: (said) => layers.setVerdicts(said) });
   layers.setVerdicts(findings.verdicts);
   const threshold = new Threshold({ id, range, start: range.start, calibrated, holds, alpha: detection.calibration?.alpha,
     shown: (z) => layers.setThreshold(z), formed: (lesions) => findings.form(lesions) });
   const exports = exportsOf(id, details);
-  const brush = new Brush({ id, folder, files, stage, threshold, kept: () => exports.kept() });
+  const brush = new Brush({ id, folder, files, stage, threshold, kept: (now) => exports.kept(now) });
 
   const views = segments("Planes", VIEWS, "all", (view) => stage.setView(view));
   const modes = segments("Pictures", MODES.filter(([mode]) => files.pseudo_healthy || mode === "single" || (mode === "side" && stage.contrasts.length > 1)), "single", setMode);
@@ -71,7 +71,7 @@ export async function show(main, [id]) {
     1: () => setView("axial"), 2: () => setView("coronal"), 3: () => setView("sagittal"), 4: () => setView("all"), 5: () => setView("solid"),
     ArrowUp: () => lead().inPlane(0, 1), ArrowDown: () => lead().inPlane(0, -1), ArrowLeft: () => lead().inPlane(-1, 0), ArrowRight: () => lead().inPlane(1, 0),
     PageUp: () => lead().slice(1), PageDown: () => lead().slice(-1), Home: () => lead().slice(10), End: () => lead().slice(-10),
-    "+": () => lead().zoom(1.2), "=": () => lead().zoom(1.2), "-": () => lead().zoom(1 / 1.2), 0: () => lead().unzoom(),
+    "+": () => lead().zoom(1.2), "=": () => lead().zoom(1.2), "-": () => lead().zoom(1 / 1.2), 0: () => stage.reset(),
     n: () => findings.next(1), p: () => findings.next(-1), c: nextContrast, x: () => flip("side"), s: () => flip("swipe"), b: () => flip("blink"),
     a: () => layers.toggle("anomaly"), v: () => layers.toggle("pvalue"), m: () => layers.toggle("mask"), h: () => layers.toggle("pseudo_healthy"), o: () => layers.hideAll(),
     "[": () => threshold.nudge(-1), "]": () => threshold.nudge(1),

@@ -17,7 +17,8 @@ export class Stage {
     this.swipe = h("input", { type: "range", class: "swipe", min: 0, max: 100, value: 50, hidden: true,
       "aria-label": "Where the scan ends and the pseudo-healthy begins", oninput: () => this.cover() });
     this.values = h("output", { class: "values num small" });
-    this.element = h("div", { class: "stage" }, this.place, this.swipe, this.values);
+    this.under = h("div", { class: "under" }, this.values);
+    this.element = h("div", { class: "stage" }, this.place, this.swipe, this.under);
   }
 
   get lead() {
@@ -26,6 +27,7 @@ export class Stage {
 
   async open(layers) {
     this.layers = layers;
+    this.under.append(layers.scale);
     this.panes = [await Pane.open(this.place, this.contrast ?? "Brain")];
     this.link();
     this.lead.show(await this.base(this.contrast));
@@ -36,7 +38,8 @@ export class Stage {
   async base(contrast) {
     if (!this.images.has(contrast)) {
       const image = await load(this.folder + (this.scans[contrast] ?? this.fallback));
-      [image.cal_min, image.cal_max] = contrast ? greyWindow(image) : [image.global_min, image.global_max];
+      image.first = contrast ? greyWindow(image) : [image.global_min, image.global_max];
+      [image.cal_min, image.cal_max] = image.first;
       this.images.set(contrast, image);
     }
     return this.images.get(contrast);
@@ -128,6 +131,13 @@ export class Stage {
     pane.canvas.tabIndex = -1;
     if (this.mode === "swipe") this.cover();
     else this.blinking = setInterval(() => this.flip(), BLINK_MS);
+  }
+
+  // The whole picture, in the window that it had at first.
+  reset() {
+    this.lead.unzoom();
+    this.lead.setWindow(this.lead.base.first);
+    this.lead.windowed(this.lead.base.first);
   }
 
   flip() {

@@ -2,9 +2,9 @@
 
 import { get } from "./api.js";
 import { atRest, fill, h } from "./dom.js";
-import { figure, percent, position, pValue, significant } from "./words.js";
+import { figure, position, pValue, significant } from "./words.js";
 
-const SPAN = 6; // standard deviations that the scale shows to the right, 4 to the left
+const LEFT = -4; // standard deviations that the scale shows to the left; to the right 6, or as many as needed
 
 export class Why {
   constructor({ id, calibrated, go }) {
@@ -29,7 +29,7 @@ export class Why {
       rows.push(["z", `${figure(answer.z)}${known(answer.p) ? `, p = ${pValue(answer.p)} (voxel)` : ""}`]);
       if (answer.healthy) rows.push(["Healthy here", `${significant(answer.healthy.mean)} ± ${significant(answer.healthy.spread)}; here ${significant(answer.score)} (score)`]);
     } else rows.push(["Score", `${significant(answer.score)}; no healthy scans to compare with, no p-values`]);
-    if (known(answer.percentile)) rows.push(["Within this brain", `above ${percent(answer.percentile > 1 ? answer.percentile / 100 : answer.percentile)} of its voxels`]);
+    if (known(answer.percentile)) rows.push(["Within this brain", `above ${Math.min(99.99, answer.percentile).toFixed(2)} % of its voxels`]);
     for (const [contrast, value] of Object.entries(answer.scan ?? {})) rows.push([contrast, `${significant(value, 4)}${versus(value, answer.pseudo_healthy)}`]);
     if (answer.mirror) rows.push(["Other side", mirror(answer, this.calibrated)]);
     const other = answer.mirror?.mm && h("button", { type: "button", class: "small-button", onclick: () => this.go(answer.mirror.mm) }, "Look at the other side");
@@ -57,12 +57,14 @@ function scale(z) {
     element.append(...children);
     return element;
   };
-  const across = (sd) => 10 + ((Math.min(SPAN, Math.max(-4, sd)) + 4) / (SPAN + 4)) * 300;
-  const curve = Array.from({ length: 101 }, (_, n) => -4 + (n / 100) * (SPAN + 4))
+  const right = Math.max(6, Math.ceil(z) + 1);
+  const across = (sd) => 10 + ((Math.max(LEFT, sd) - LEFT) / (right - LEFT)) * 300;
+  const curve = Array.from({ length: 201 }, (_, n) => LEFT + (n / 200) * (right - LEFT))
     .map((sd) => `${across(sd).toFixed(1)},${(52 - 42 * Math.exp(-sd * sd / 2)).toFixed(1)}`).join(" ");
-  const ticks = [-3, 0, 3, 6].map((sd) => name("text", { x: across(sd), y: 68, "text-anchor": "middle" }, String(sd)));
+  const every = [3, 5, 10, 50, 100, 1000].find((step) => right / step < 5);
+  const ticks = [-3, ...Array.from({ length: Math.floor(right / every) + 1 }, (_, n) => n * every)].map((sd) => name("text", { x: across(sd), y: 68, "text-anchor": "middle" }, String(sd)));
   return name("svg", { viewBox: "0 0 320 72", class: "healthy", role: "img", "aria-label": `z of ${figure(z)} on the healthy distribution at this place` },
-    name("polyline", { points: `${across(-4)},52 ${curve} ${across(SPAN)},52`, class: "bell" }),
+    name("polyline", { points: `${across(LEFT)},52 ${curve} ${across(right)},52`, class: "bell" }),
     name("line", { x1: across(z), x2: across(z), y1: 4, y2: 56, class: "here" }),
     name("circle", { cx: across(z), cy: 6, r: 4, class: "here-dot" }), ...ticks);
 }
