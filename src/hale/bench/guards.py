@@ -23,7 +23,7 @@ from hale.data.folder import read_folder
 from hale.data.layouts.labels import Labels
 from hale.data.references import read_map
 from hale.io.cache import Cache, key_of
-from hale.io.model import is_model, read_model
+from hale.io.model import is_model, read_about
 from hale.io.nifti import file_hash, read_volume
 from hale.pipeline.seen import bare, files_seen, people_seen
 
@@ -212,7 +212,7 @@ def _refuse_model_that_knows(job: Job, cohorts: Mapping[str, Sequence[Entry]]) -
     """Refuse a model that has learnt from, or was calibrated on, what it is tested on."""
     if job.model is None or not is_model(job.model):
         return
-    provenance = read_model(job.model)[0].provenance
+    provenance = read_about(job.model)[0].provenance
     seen, ids = files_seen(provenance), set[str]()
     for part in (Split.STANDARDISE, Split.CALIBRATE):
         record = provenance.get(part, {})

@@ -12,7 +12,7 @@ from hale.core.errors import Refused
 from hale.core.method import Supervision
 from hale.core.scan import Slots
 from hale.data.cohort import Entry
-from hale.io.model import is_model, read_model
+from hale.io.model import is_model
 from hale.pipeline.single import names_a_method, single_scan_recipe
 from hale.pipeline.write import RESULT
 from hale.recipe import Recipe, StageRecipe, bundled_or_path, read_recipe, read_stage
@@ -214,8 +214,3 @@ def _scored(folder: Path) -> tuple[int, float | None]:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} s"
-
-
-def hash_of(job: Job) -> str:
-    """Return the hash of a job's model; empty where there is none yet."""
-    return read_model(job.model)[1] if job.model is not None and is_model(job.model) else ""

@@ -58,6 +58,8 @@ class Planter:
     numbers: Mapping[str, int]
     """Of each host."""
     cache: Cache
+    extracted: bool
+    """Whether the hosts are 0 outside the brain."""
 
     def seed(self, host: str) -> int:
         """Return the seed of shape and place in a host."""
@@ -112,6 +114,7 @@ def planted(
         folder=place.planted(cohort.name),
         numbers={host.id: number for number, host in enumerate(hosts)},
         cache=cache,
+        extracted=cohort.extracted,
     )
     work = partial(plant_in, planter=planter)
     cases: dict[str, list[Entry]] = {}
@@ -195,7 +198,7 @@ def _write(case: Entry, raw: RawScan, spot: Spot, planter: Planter, key: str) ->
     assert case.lesion is not None
     shapes, seed = planter.shapes, planter.seed(raw.id)
     spec = LesionSpec(volume_ml=spot.volume_ml, contrast_sd=spot.contrast_sd, shape=shapes)
-    brain = brain_of(raw, planter.cache)
+    brain = reference.values > 0 if planter.extracted else brain_of(raw, planter.cache)
     image, mask = plant(reference.values, brain, reference.grid, spec, seed)
     folder = case.path.parent
     folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from hale.core.method import Supervision
 from hale.data.cohort import Entry
 from hale.data.folder import Reading
 from hale.data.layouts import FOLDED, find_layout
-from hale.io.model import is_model, read_model
+from hale.io.model import is_model, read_about
 from hale.pipeline import cohort as pipeline
 from hale.pipeline.fit import fit
 from hale.pipeline.job import Options
@@ -197,7 +197,7 @@ def reading_of(suite: Suite, place: Place, fold: int) -> Reading:
 
 def _is_wanted(folder: Path, budget: float | None) -> bool:
     """Say whether a model is to be made: it is not there, or a smaller budget has cut it short."""
-    return not is_model(folder) or goes_on(read_model(folder)[0].provenance, budget)
+    return not is_model(folder) or goes_on(read_about(folder)[0].provenance, budget)
 
 
 def _scored(job: Job, cohort: Cohort, outcome: Outcome, options: Options) -> list[Failure]:

@@ -98,6 +98,8 @@ class Cohort:
     """Another cohort, of other patients, whose lesions choose the labelled threshold."""
     beside: str = ""
     """A healthy cohort: its false alarms, and ill against healthy scans."""
+    extracted: bool = False
+    """Whether the scans show the brain alone, 0 around it: where lesions may be planted."""
     lesions: Planted | None = None
     """Of a synthetic cohort."""
     note: str = ""
