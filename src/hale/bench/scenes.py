@@ -16,8 +16,10 @@ from hale.bench.suite import Cohort, Kind
 from hale.data.cohort import Entry
 from hale.data.references import MapFiles, find_maps, read_map, read_on
 
-SHOWN = 2
+SHOWN = 1
 """Best, and worst, cases."""
+MASK = "marked: the mask, chosen by healthy scans alone"
+NO_MASK = "uncalibrated, so nothing is marked"
 
 
 def write_scenes(
@@ -41,8 +43,14 @@ def write_scenes(
             name = f"{job.run}_{cohort.name}_{case.row.id}.png"
             seen = _seen(entries[case.row.id], maps[case.row.id], cohort, outcome)
             (folder / name).write_bytes(draw_case(seen))
-            line = {"id": case.row.id, "auprc": case.row.auprc, "file": f"pictures/{name}"}
-            told[kind].append(line)
+            told[kind].append(
+                {
+                    "id": case.row.id,
+                    "auprc": case.row.auprc,
+                    "file": f"pictures/{name}",
+                    "marked": NO_MASK if maps[case.row.id].mask is None else MASK,
+                }
+            )
     return told
 
 
