@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from scipy.ndimage import gaussian_filter
 
-from hale.cli.app import run
+sys.path.insert(0, str(Path(__file__).parent))
+from made import Made, make
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRAWING = (
@@ -28,12 +27,6 @@ DRAWING = (
 )
 PATIENCE_MS = 60_000
 """Pictures are drawn without a graphics card here."""
-SHAPE, MM = (44, 52, 44), 4.0
-AFFINE = np.array([[-MM, 0, 0, 86], [0, MM, 0, -102], [0, 0, MM, -86], [0, 0, 0, 1]])
-"""Stored from right to left, so that an order of voxels that is taken for another shows."""
-LESION = (14, 30, 24)
-"""Its middle, voxels as stored."""
-
 DROP = """files => {
   const transfer = new DataTransfer();
   for (const [name, data] of files) {
@@ -49,65 +42,9 @@ QUIET = ("GPU stall", "GL Driver Message", "Automatic fallback to software WebGL
 """Chromium's remarks about drawing without a graphics card."""
 
 
-def brain() -> np.ndarray:
-    """An ellipsoid of 1.4 l."""
-    middle = (np.array(SHAPE) - 1) / 2
-    x, y, z = ((np.indices(SHAPE).T - middle) * MM).T
-    return (x / 66) ** 2 + (y / 84) ** 2 + (z / 62) ** 2 < 1
-
-
-def head(seed: int, *, lesion: bool = False) -> nib.Nifti1Image:
-    """Texture that all share, some that is one's own, and perhaps a bright lesion."""
-    common, own = (
-        gaussian_filter(np.random.default_rng(n).standard_normal(SHAPE), width)
-        for n, width in ((0, 2.0), (seed, 1.0))
-    )
-    values = 600 + 90 * common / common.std() + 40 * own / own.std()
-    if lesion:
-        distance = ((np.indices(SHAPE).T - np.array(LESION)) ** 2).sum(-1).T
-        values = values + 500 * np.exp(-distance / 10)
-    return nib.Nifti1Image(np.where(brain(), values.clip(1), 0).astype(np.int16), AFFINE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What the station is started on."""
-
-    models: Path
-    results: Path
-    """Of two methods on one scan with a lesion."""
-    scan: Path
-    """That scan."""
-    cache: Path
-
-
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Made:
-    folder = tmp_path_factory.mktemp("station")
-    rows = ["participant_id\tage\tsplit"]
-    for n, split in enumerate(["fit"] * 3 + ["standardise"] * 3 + ["calibrate"] * 5, 1):
-        place = folder / f"healthy/sub-{n:02d}/anat"
-        place.mkdir(parents=True)
-        nib.save(head(n), place / f"sub-{n:02d}_T1w.nii.gz")
-        rows.append(f"sub-{n:02d}\t{30 + n}\t{split}")
-    (folder / "healthy/participants.tsv").write_text("\n".join(rows) + "\n")
-    made = Made(
-        models=folder / "models",
-        results=folder / "results",
-        scan=folder / "sub-99_T1w.nii.gz",
-        cache=folder / "cache",
-    )
-    nib.save(head(99, lesion=True), made.scan)
-    few = ("--set", "calibration.alpha=0.2", "--set", "prep.mode=given", "--workers", "1")
-    for name in ("intensity", "atlas"):
-        model, cache = made.models / name, ("--cache", str(made.cache))
-        healthy = ("--data", str(folder / "healthy"))
-        assert run(["fit", f"{name}-default", *healthy, "--out", str(model), *few, *cache]) == 0
-        out = made.results / name / "sub-99"
-        options = ("--model", str(model), "--out", str(out), "--no-report", *cache)
-        assert run(["detect", str(made.scan), *options]) == 0
-        shutil.copy(made.scan, out / "scan_T1w.nii.gz")
-    return made
+    return make(tmp_path_factory.mktemp("station"))
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +74,7 @@ def station(made, tmp_path_factory) -> Iterator[tuple[str, Path]]:
         "0",
     ]
     command += ["--models", str(made.models), "--cache", str(made.cache)]
+    command += ["--scans", str(made.scans)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         line = server.stdout.readline()
         yield re.search(r"http://\S+", line).group(), folder
