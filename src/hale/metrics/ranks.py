@@ -40,10 +40,11 @@ def above(many: np.ndarray, few: np.ndarray) -> Above:
     apart[near] = 0
     higher = apart[::-1].cumsum()[::-1][place]
     close = np.sort(many[near[at]])
-    return Above(
-        at_least=higher + len(close) - np.searchsorted(close, few, side="left"),
-        more=higher + len(close) - np.searchsorted(close, few, side="right"),
-    )
+    below = np.searchsorted(close, few)
+    tied = np.append(close, few[:1])[below] == few
+    upto = below.copy()
+    upto[tied] = np.searchsorted(close, few[tied], side="right")
+    return Above(at_least=higher + len(close) - below, more=higher + len(close) - upto)
 
 
 def _places(numbers: np.ndarray, few: np.ndarray, count: int) -> np.ndarray:
@@ -55,7 +56,7 @@ def _places(numbers: np.ndarray, few: np.ndarray, count: int) -> np.ndarray:
     high = few[-1 - int(TAIL * len(few))].astype(kind)
     with np.errstate(over="ignore", divide="ignore"):
         scale = kind.type(count) / (high - low)
-        place = numbers.astype(kind) - low
+        place = np.subtract(numbers, low, dtype=kind)
         if 0 < scale < np.inf:
             place *= scale
         else:  # one value, or a range beyond the type: below, at and above it
