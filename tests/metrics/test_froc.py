@@ -4,6 +4,7 @@ from scipy.ndimage import gaussian_filter
 
 from hale.metrics import lesion
 from hale.metrics.froc import REACH, froc, profile
+from hale.metrics.lesion import SizeBin
 
 
 def scan(seed, shape=(9, 10, 11), levels=3):
@@ -73,6 +74,28 @@ def test_a_row_of_voxels_by_hand():
     assert list(both.false_per_scan) == [0, 0.5, 1, 1, 0.5, 1]
     assert both.recall_at(0.5) == 0.5
     assert both.recall_at(1) == 1
+
+
+def test_lesions_of_a_size_have_a_curve_of_their_own():
+    parts = [scan(n) for n in range(4)]
+    profiles = [profile(s, t, voxel_ml=0.2, region=r) for s, t, r in parts]
+    curves = {size: froc(profiles, size) for size in SizeBin}
+    whole = froc(profiles)
+    assert sum(curve.lesions for curve in curves.values()) == whole.lesions
+    assert sum(curve.lesions > 0 for curve in curves.values()) > 1
+    for threshold in whole.threshold[::5]:
+        counts = [lesion.count((s >= threshold) & r, t, voxel_ml=0.2) for s, t, r in parts]
+        for size, curve in curves.items():
+            hits = [
+                hit
+                for one in counts
+                for hit, volume in zip(one.detected, one.volumes_ml, strict=True)
+                if SizeBin.of(volume) is size
+            ]
+            at = int((curve.threshold >= threshold).sum()) - 1
+            assert len(hits) == curve.lesions
+            if hits and at >= 0:
+                assert curve.recall[at] == np.mean(hits)
 
 
 def test_what_lies_beyond_too_many_false_findings_does_not_count():

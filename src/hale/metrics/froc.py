@@ -24,7 +24,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from hale.metrics.bootstrap import Interval, bootstrap
-from hale.metrics.lesion import MIN_OVERLAP
+from hale.metrics.lesion import MIN_OVERLAP, SizeBin
 from hale.metrics.voxel import NAN
 
 REACH = 0.1
@@ -122,13 +122,17 @@ def profile(
     )
 
 
-def froc(scans: Sequence[Profile]) -> Froc:
+def froc(scans: Sequence[Profile], size: SizeBin | None = None) -> Froc:
     """Return the curve of many scans, ill and healthy, at every threshold where it changes.
 
     It ends where one of the scans' profiles does.
+
+    Args:
+        scans: Their profiles.
+        size: Of the lesions that recall is of; None for all. False findings have no size.
     """
     floor = max((scan.floor for scan in scans), default=-np.inf)
-    lesions = np.concatenate([scan.lesions for scan in scans] or [np.zeros(0)])
+    lesions = np.concatenate([_of_size(scan, size) for scan in scans] or [np.zeros(0)])
     parts = [scan.threshold for scan in scans] + [lesions]
     thresholds = np.unique(np.concatenate(parts))[::-1]
     thresholds = thresholds[thresholds > floor]
@@ -175,6 +179,13 @@ def interval(
     value = curve.recall_at(false_per_scan)
     moved = value - spread.value
     return replace(spread, value=value, low=spread.low + moved, high=spread.high + moved)
+
+
+def _of_size(scan: Profile, size: SizeBin | None) -> np.ndarray:
+    """Return the thresholds at which the lesions of a size are detected."""
+    kept = [size is None or SizeBin.of(float(volume)) is size for volume in scan.volumes_ml]
+    chosen: np.ndarray = scan.lesions[np.array(kept, bool)]
+    return chosen
 
 
 def _at(scan: Profile, thresholds: np.ndarray) -> np.ndarray:
