@@ -98,3 +98,28 @@ def test_the_five_lines_run(
     exec(compile(example.read_text(), str(example), "exec"), names)
     assert Path("result/detection.json").is_file()
     assert names["flagged"] is bool(names["lesions"])
+
+
+@pytest.mark.slow
+def test_five_lines_learn_from_a_list_of_paths_and_detect_in_a_list(cohort, tmp_path):
+    """The lines of the README, with these folders in place of those."""
+    folder, cache = cohort, cohort.parent / "cache"
+    page = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = page[page.index("from glob import glob") :].partition("```")[0]
+    assert len(lines.strip().splitlines()) == 5
+    lines = lines.replace('"healthy/', f'"{folder}/').replace('"models/atlas"', f'"{tmp_path}/m"')
+    lines = lines.replace('"patients/*/*', f'"{folder}/sub-007/*').replace('"results"', "out")
+    quick = f", settings={COARSE}, device='cpu', cache=cache)"
+    scope = {"out": tmp_path / "out", "cache": cache}
+    exec(lines.replace('/m")', '/m"' + quick), scope)
+
+    assert (tmp_path / "out/sub-007/anomaly.nii.gz").is_file()
+    assert [detection.id for detection in scope["detections"]] == ["sub-007"]
+    assert scope["model"].provenance["fit"]["data"] == "7 files"
+    assert scope["model"].sha256
+
+
+def test_two_scans_of_one_id_are_refused_before_anything_is_done(cohort, fitted, tmp_path):
+    with pytest.raises(Refused, match="two scans have this id"):
+        hale.detect(fitted, [cohort / SCAN, cohort / SCAN], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

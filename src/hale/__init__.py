@@ -7,6 +7,8 @@ The three jobs of the command line, in Python::
     model = hale.fit("atlas-default", data="healthy", out="models/atlas")
     detection = hale.detect(model, "scan.nii.gz", out="result")
 
+Both take a list of files too: one exam each.
+
 Importing is light: torch and the rest load when a job is called.
 """
 
@@ -14,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     import hale.core.detection
@@ -26,7 +28,7 @@ __version__ = version("hale")
 
 def fit(
     recipe: str | Path,
-    data: str | Path,
+    data: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     cases: str | Path | None = None,
@@ -38,7 +40,8 @@ def fit(
 
     Args:
         recipe: A TOML file, or the name of a bundled recipe.
-        data: Folder of healthy scans, as `hale fit` takes it.
+        data: Folder of healthy scans, as `hale fit` takes it; or their files, an exam each. A
+            ``participants.tsv`` above them says age and split.
         out: Folder of the model, empty or none yet.
         cases: Folder of patients with lesion masks, for methods that learn from them.
         settings: ``section.key=value``, each wins over the recipe's value.
@@ -55,7 +58,8 @@ def fit(
 
     chosen = read_recipe(bundled_or_path(str(recipe)), settings)
     options = Options(device=device, cache=Cache(_path(cache)))
-    return run(chosen, Path(data), _empty(out), options, _path(cases))
+    healthy = Path(data) if isinstance(data, str | Path) else [Path(path) for path in data]
+    return run(chosen, healthy, _empty(out), options, _path(cases))
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> "hale.pipeline.model.Model":
@@ -73,6 +77,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> "hale.pipeline.model.Mod
     return load_model(Path(folder), device=device)
 
 
+@overload
 def detect(
     model: "hale.pipeline.model.Model",
     scan: str | Path | Mapping[str, str | Path],
@@ -81,14 +86,34 @@ def detect(
     brain: str | Path | None = None,
     cache: str | Path | None = None,
     insist: bool = False,
-) -> "hale.core.detection.Detection":
+) -> "hale.core.detection.Detection": ...
+@overload
+def detect(
+    model: "hale.pipeline.model.Model",
+    scan: list[Any],
+    out: str | Path | None = None,
+    *,
+    brain: None = None,
+    cache: str | Path | None = None,
+    insist: bool = False,
+) -> list["hale.core.detection.Detection"]: ...
+def detect(
+    model: "hale.pipeline.model.Model",
+    scan: str | Path | Mapping[str, str | Path] | list[Any],
+    out: str | Path | None = None,
+    *,
+    brain: str | Path | None = None,
+    cache: str | Path | None = None,
+    insist: bool = False,
+) -> "hale.core.detection.Detection | list[hale.core.detection.Detection]":
     """Show where a scan departs from healthy brains; arrays are on the scan's grid, RAS+.
 
     Args:
         model: From `fit` or `load`.
         scan: An image file, a subject's, session's or DICOM folder, or an exam's files by contrast,
-            such as ``{"T1w": "a.nii.gz", "FLAIR": "b.nii.gz"}``.
+            such as ``{"T1w": "a.nii.gz", "FLAIR": "b.nii.gz"}``. Of a list of these, a list.
         out: Folder for the files that `hale detect` writes, empty or none yet; None writes nothing.
+            Of a list, each exam gets a folder there, by its id.
         brain: Brain mask on the scan's grid; skips extraction.
         cache: Folder that keeps prepared stages; None keeps nothing.
         insist: Go on where contrast or quality control refuse; the detection says so.
@@ -103,6 +128,8 @@ def detect(
     from hale.pipeline.write import write_detection
 
     place = None if out is None else _empty(out)
+    if isinstance(scan, list):
+        return _detect_each(model, scan, place, _path(cache), insist=insist)
     with TemporaryDirectory(prefix="hale-") as scratch:
         entry = only_exam(asked_for(scan), model.space.slots, Path(scratch))
         raw = read_entry(entry, brain=_path(brain))
@@ -110,6 +137,30 @@ def detect(
     if place is not None:
         write_detection(detection, raw.source, place)
     return detection
+
+
+def _detect_each(
+    model: "hale.pipeline.model.Model",
+    scans: list[Any],
+    out: Path | None,
+    cache: Path | None,
+    *,
+    insist: bool,
+) -> list["hale.core.detection.Detection"]:
+    """Return a detection a scan; refuse two scans with one id before anything is done."""
+    from hale.data.cohort import refuse_repeated_ids
+    from hale.pipeline.exams import asked_for, only_exam
+
+    with TemporaryDirectory(prefix="hale-") as scratch:
+        slots = model.space.slots
+        entries = [
+            only_exam(asked_for(one), slots, Path(scratch) / str(n)) for n, one in enumerate(scans)
+        ]
+        refuse_repeated_ids(entries)
+        return [
+            detect(model, one, out and out / entry.id, cache=cache, insist=insist)
+            for one, entry in zip(scans, entries, strict=True)
+        ]
 
 
 def _path(path: str | Path | None) -> Path | None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -85,12 +86,12 @@ def row(board, method, cohort):
 def stamps(place) -> dict[str, int]:
     """When each model and map was written."""
     kept = [place.out / "models", place.out / "maps", place.out / "references"]
-    files = [path for folder in kept for path in folder.rglob("*") if path.is_file()]
-    return {
-        str(path): path.stat().st_mtime_ns
-        for path in files
-        if path.name not in ("cohort.tsv", "log.jsonl")
-    }
+    found = {}
+    for path in (path for folder in kept for path in folder.rglob("*.*")):
+        with suppress(FileNotFoundError):  # what is being written
+            if path.is_file() and path.name not in ("cohort.tsv", "log.jsonl"):
+                found[str(path)] = path.stat().st_mtime_ns
+    return found
 
 
 def test_a_finished_suite_is_not_done_again(outcome, options):

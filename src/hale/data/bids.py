@@ -63,6 +63,19 @@ def entry_of(files: Mapping[Contrast, Path], slots: Slots) -> Entry:
     return as_listed(_made(name, taken, notes), people_around(first.absolute().parent))
 
 
+def read_files(files: Sequence[Path], slots: Slots) -> list[Entry]:
+    """Return an exam for each file, of the contrast that its name says, or else the first.
+
+    Raises:
+        Refused: A model of several channels, which a file cannot fill; a contrast that it does not
+            take.
+    """
+    if len(slots) > 1:
+        why = f"a list of files, and the model takes {wanted(slots)} of each exam"
+        raise Refused("data", why, "give a folder of exams")
+    return [entry_of({contrast_of_name(p).contrast or slots[0][0]: p}, slots) for p in files]
+
+
 def _is_scan(path: Path, folder: Path) -> bool:
     """Say whether a file is an image: not hidden, no derivative, not the second file of a pair."""
     parts = path.relative_to(folder).parts

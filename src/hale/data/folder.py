@@ -22,6 +22,10 @@ SHOWN = 5
 """Folders that a warning names."""
 
 
+Data = Path | Sequence[Path]
+"""A folder of exams, or files, each an exam."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How a folder is to be read, where it leaves a choice."""

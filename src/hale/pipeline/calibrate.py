@@ -17,6 +17,7 @@ from hale.core.errors import Refused
 from hale.core.method import Detector, Method, Placed, Reconstructs, Rescores
 from hale.core.scan import Contrast, Slots, Split
 from hale.core.trace import Trace
+from hale.data.bids import read_files
 from hale.data.cohort import (
     Entry,
     of_split,
@@ -24,7 +25,7 @@ from hale.data.cohort import (
     refuse_repeated_ids,
     with_splits,
 )
-from hale.data.folder import Reading, read_folder
+from hale.data.folder import Data, Reading, read_folder
 from hale.pipeline.base import restored
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
@@ -156,8 +157,8 @@ def recalibrate(model: Model, data: Path, out: Path, options: Options) -> Model:
     return save_model(calibrate(fresh, chosen, workshop), out)
 
 
-def read_cohort(data: Path, slots: Slots, options: Options) -> list[Entry]:
-    """Return the healthy scans of a folder; tell what is wrong with its lists.
+def read_cohort(data: Data, slots: Slots, options: Options) -> list[Entry]:
+    """Return the healthy scans of a folder, or of files; tell what is wrong with its lists.
 
     A model of one channel that accepts several contrasts learns from each that an exam has: they
     are entries of one person, ``sub-01_T1w`` and ``sub-01_T2w``.
@@ -165,6 +166,11 @@ def read_cohort(data: Path, slots: Slots, options: Options) -> list[Entry]:
     Raises:
         Refused: One scan or one id twice, unless lists are kept as they were published.
     """
+    if not isinstance(data, Path):
+        entries = read_files(data, slots)
+        refuse_repeated_ids(entries)
+        refuse_repeated_content(entries)
+        return entries
     entries, warnings = read_folder(data, slots, options.reading)
     if len(slots) == 1 and len(slots[0]) > 1:
         entries = _of_every_contrast(entries, data, slots[0], options.reading)

@@ -12,6 +12,7 @@ import numpy as np
 from hale.core.method import Detector, Placed, Supervision, Training
 from hale.core.run import Precision
 from hale.data.cohort import Entry
+from hale.data.folder import Data
 from hale.io.cache import key_of
 from hale.pipeline.calibrate import calibrate, refuse_few
 from hale.pipeline.cases import Patients, prepared_cases, record_of
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 def fit(
     recipe: Recipe,
-    data: Path,
+    data: Data,
     out: Path,
     options: Options,
     cases: Path | Patients | None = None,
@@ -53,7 +54,7 @@ def fit(
     Args:
         recipe: What to fit.
         data: Healthy scans: a BIDS-like folder with splits in ``participants.tsv``, or without,
-            in which case persons are divided 60 : 15 : 25 by their names.
+            in which case persons are divided 60 : 15 : 25 by their names; or files, likewise.
         out: Where the model goes. Checkpoints lie beside it, in ``<out>.fitting``.
         options: Device, budget, cache, ...
         cases: Patients with reference lesion masks, for a method that learns from them: those
@@ -99,7 +100,7 @@ class Given:
 
 
 def _given(
-    recipe: Recipe, data: Path, out: Path, options: Options, cases: Path | Patients | None
+    recipe: Recipe, data: Data, out: Path, options: Options, cases: Path | Patients | None
 ) -> Given:
     """Read what was given, refuse what cannot be worked with, prepare what is learnt from.
 

@@ -11,6 +11,7 @@ from hale.core.errors import Refused
 from hale.core.method import Supervision, Training
 from hale.core.scan import Split
 from hale.data.cohort import Entry, of_split, refuse_shared_people, with_splits
+from hale.data.folder import Data
 from hale.io.cache import key_of
 from hale.pipeline.calibrate import persons, read_cohort
 from hale.pipeline.grant import granted
@@ -52,8 +53,8 @@ def team_of(options: Options) -> tuple["Team", Options]:
     return team, replace(options, crew=crew, progress=silent, tell=quiet)
 
 
-def healthy_entries(recipe: Recipe | StageRecipe, data: Path, options: Options) -> Sequence[Entry]:
-    """Return the healthy scans of a folder, each with its split.
+def healthy_entries(recipe: Recipe | StageRecipe, data: Data, options: Options) -> Sequence[Entry]:
+    """Return the healthy scans of a folder, or of a list of files, each with its split.
 
     A pretraining divides people as a fit does, and so learns from those alone that a fit does.
 
@@ -91,7 +92,7 @@ def refuse_few_to_learn_from(entries: Sequence[Entry]) -> None:
 
 
 def prepared_healthy(
-    recipe: Recipe | StageRecipe, data: Path, entries: Sequence[Entry], workshop: Workshop
+    recipe: Recipe | StageRecipe, data: Data, entries: Sequence[Entry], workshop: Workshop
 ) -> tuple[Training, dict[str, Any]]:
     """Return the healthy scans that may be seen, prepared, and who that is, as plain JSON.
 
@@ -103,9 +104,9 @@ def prepared_healthy(
         fitting = []  # granted nothing, so nothing is prepared
     prepared, failed = workshop.prepare_all(fitting, "preparing the fit scans")
     if fitting and len(prepared) < MIN_FIT:
-        raise Refused(str(data), f"{len(prepared)} scans could be prepared", _first(failed))
+        raise Refused(name_of(data), f"{len(prepared)} scans could be prepared", _first(failed))
     record = {
-        "data": data.name,
+        "data": name_of(data),
         "terms": recipe.cohort.terms or _terms(data),
         "scans": [p.scan.id for p in prepared],
         "people": sorted({entry.person for entry in fitting}),
@@ -175,8 +176,15 @@ def refuse_nothing_to_resume(out: Path, options: Options) -> None:
         raise Refused(what, "there is no checkpoint to go on from", "start without --resume")
 
 
-def _terms(data: Path) -> str:
+def name_of(data: Data) -> str:
+    """Return what data are called in a model's record."""
+    return data.name if isinstance(data, Path) else f"{len(data)} files"
+
+
+def _terms(data: Data) -> str:
     """Return the licence that the data set's own description states."""
+    if not isinstance(data, Path):
+        return "not stated"
     try:
         about = json.loads((data / "dataset_description.json").read_text(encoding="utf-8"))
         return str(about["License"])
