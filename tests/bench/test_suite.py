@@ -92,6 +92,7 @@ def test_a_circle_of_bases_is_refused():
         ({"baseline": "nobody"}, "baseline is 'nobody'"),
         ({"seeds": []}, "seeds"),
         ({"colour": "red"}, "colour"),
+        ({"figure": "auprc_pooled"}, "which no case has"),
         ({"methods": [{"name": "intensity"}]}, "needs one of recipe, single or maps"),
         ({"methods": [{"name": "a/b", "recipe": "dae-small"}]}, "no name of a folder"),
         ({"methods": [{"name": "intensity", "recipe": "x"}] * 2}, "names method intensity twice"),

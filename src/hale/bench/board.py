@@ -22,6 +22,8 @@ from hale.pipeline.job import Options
 from hale.pipeline.workers import Failure
 
 Json = dict[str, Any]
+ByCase = Mapping[tuple[str, str], float]
+"""A figure by id and patient."""
 
 
 def board_of(outcome: Outcome, options: Options) -> Json:
@@ -32,22 +34,15 @@ def board_of(outcome: Outcome, options: Options) -> Json:
         options: Who measures, and who is told.
     """
     suite = outcome.suite
-    tested: dict[tuple[str, str], Tested] = {}
-    missing: list[Json] = []
-    for entrant in suite.methods:
-        jobs = [job for job in outcome.jobs if job.entrant is entrant]
-        for cohort in suite.cohorts:
-            reason = _absence(entrant, cohort, jobs, outcome)
-            one = None if reason else _tested(entrant, cohort, jobs, outcome, options)
-            if one is not None and not any(one.runs):
-                reason = one.failed[0].reason if one.failed else "there are no maps"
-            if reason or one is None:
-                told = {"method": entrant.name, "cohort": cohort.name, "reason": reason}
-                missing.append({**told, "title": entrant.title or entrant.name})
-            else:
-                tested[entrant.name, cohort.name] = one
-    rows = [row_of(one, tested, outcome) for one in tested.values()]
-    _compare(rows, tested, outcome)
+    rows, missing = list[Json](), list[Json]()
+    by_case: dict[str, dict[str, ByCase]] = {cohort.name: {} for cohort in suite.cohorts}
+    for entrant in suite.methods:  # one at a time: voxels of all methods would fill the memory
+        tested, gone = _cohorts_of(entrant, outcome, options)
+        missing += gone
+        rows += [row_of(one, tested, outcome) for one in tested.values()]
+        for name, one in tested.items():
+            by_case[name][entrant.name] = _mean_by_case(one, suite.figure)
+    _compare(rows, by_case, outcome)
     board = {
         "suite": {
             "name": suite.name,
@@ -74,6 +69,25 @@ def write_board(board: Json, outcome: Outcome) -> None:
     (folder / "leaderboard.json").write_text(text, encoding="utf-8")
     write_markdown(board, folder / "leaderboard.md")
     write_page(board, folder)
+
+
+def _cohorts_of(
+    entrant: Entrant, outcome: Outcome, options: Options
+) -> tuple[dict[str, Tested], list[Json]]:
+    """Return what a method's maps of each cohort say, and where it has none, why."""
+    tested, missing = dict[str, Tested](), list[Json]()
+    jobs = [job for job in outcome.jobs if job.entrant is entrant]
+    for cohort in outcome.suite.cohorts:
+        reason = _absence(entrant, cohort, jobs, outcome)
+        one = None if reason else _tested(entrant, cohort, jobs, outcome, options)
+        if one is not None and any(one.runs):
+            tested[cohort.name] = one
+            continue
+        if one is not None:
+            reason = one.failed[0].reason if one.failed else "there are no maps"
+        told = {"method": entrant.name, "title": entrant.title or entrant.name}
+        missing.append({**told, "cohort": cohort.name, "reason": reason})
+    return tested, missing
 
 
 def _absence(entrant: Entrant, cohort: Cohort, jobs: Sequence[Job], outcome: Outcome) -> str | None:
@@ -103,43 +117,41 @@ def _tested(
 
 
 def _compare(
-    rows: Sequence[Json], tested: Mapping[tuple[str, str], Tested], outcome: Outcome
+    rows: Sequence[Json], by_case: Mapping[str, Mapping[str, ByCase]], outcome: Outcome
 ) -> None:
     """Say of each method whether it differs from the baseline, corrected for their number."""
     suite = outcome.suite
     for cohort in suite.cohorts:
-        base = tested.get((suite.baseline, cohort.name))
+        methods = by_case[cohort.name]
+        base = methods.get(suite.baseline)
         if base is None or cohort.kind is Kind.HEALTHY:
             continue
-        others = {
-            row["method"]: _against(tested[row["method"], cohort.name], base, outcome)
-            for row in rows
-            if row["cohort"] == cohort.name and row["method"] != suite.baseline
+        compared = {
+            name: _against(figures, base, suite.seed)
+            for name, figures in methods.items()
+            if name != suite.baseline
         }
-        verdicts = compare.judge(others)
+        judged = compare.judge(compared)
         for row in rows:
-            if row["cohort"] == cohort.name and row["method"] in others:
-                told = {"figure": suite.figure, **asdict(others[row["method"]])}
-                judged = verdicts[row["method"]]
-                told |= {"p_holm": judged.p_holm, "verdict": str(judged.verdict)}
-                row["against"] = {suite.baseline: told}
+            if row["cohort"] == cohort.name and row["method"] in compared:
+                told = {"figure": suite.figure, **asdict(compared[row["method"]])}
+                told |= {**asdict(judged[row["method"]])}
+                row["against"] = {suite.baseline: {**told, "verdict": str(told["verdict"])}}
 
 
-def _against(one: Tested, base: Tested, outcome: Outcome) -> compare.Comparison:
-    """Compare a method with the baseline on the cases that both have, runs averaged."""
-    figure = outcome.suite.figure
-    ours, theirs = _mean_by_case(one, figure), _mean_by_case(base, figure)
+def _against(ours: ByCase, theirs: ByCase, seed: int) -> compare.Comparison:
+    """Compare a method with the baseline on the cases that both have."""
     both = [key for key in ours if key in theirs]
     return compare.paired(
         [ours[key] for key in both],
         [theirs[key] for key in both],
         [patient for _, patient in both],
-        seed=outcome.suite.seed,
+        seed=seed,
     )
 
 
-def _mean_by_case(one: Tested, figure: str) -> dict[tuple[str, str], float]:
-    """Return a figure of each case, by id and patient, the mean over runs."""
+def _mean_by_case(one: Tested, figure: str) -> ByCase:
+    """Return a figure of each case, the mean over runs."""
     values: dict[tuple[str, str], list[float]] = {}
     for case in one.everything:
         value = case.own.get(figure)

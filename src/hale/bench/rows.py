@@ -68,11 +68,17 @@ class Tested:
         return [one.row.patient for one in self.everything]
 
 
-def row_of(one: Tested, tested: Mapping[tuple[str, str], Tested], outcome: Outcome) -> Json:
-    """Return the line of a method on a cohort, without comparisons."""
+def row_of(one: Tested, tested: Mapping[str, Tested], outcome: Outcome) -> Json:
+    """Return the line of a method on a cohort, without comparisons.
+
+    Args:
+        one: The method on the cohort.
+        tested: The same method on every cohort, by name.
+        outcome: Of the suite.
+    """
     cohort, entrant = one.cohort, one.entrant
-    healthy = tested.get((entrant.name, cohort.beside or cohort.name))
-    chosen_on = tested.get((entrant.name, cohort.validation))
+    healthy = tested.get(cohort.beside or cohort.name)
+    chosen_on = tested.get(cohort.validation)
     points = points_of(one.runs, None if chosen_on is None else chosen_on.runs)
     entries: Sequence[Entry] = outcome.cases[cohort.name]
     return {

@@ -17,6 +17,20 @@ KIND = "suites"
 """Folder of the bundled ones, among the recipes."""
 
 
+FIGURES = (
+    "auprc",
+    "auprc_own",
+    "auprc_grid",
+    "auroc",
+    "auroc_own",
+    "best_dice_oracle",
+    "best_dice_own_oracle",
+    "dice_at_alpha",
+    "dice_at_fpr01",
+)
+"""Of a case, by which methods may be compared: the higher the better."""
+
+
 class Kind(StrEnum):
     """What the scans of a cohort are."""
 
@@ -266,6 +280,9 @@ def build_suite(table: Mapping[str, Any], *, where: str = "suite") -> Suite:
         for name in method.cohorts:
             _refuse_unknown(where, f"cohorts of {method.name}", name, known)
     _refuse_unknown(where, "baseline", suite.baseline, methods)
+    if suite.figure not in FIGURES:
+        why = f"figure is {suite.figure!r}, which no case has"
+        raise Refused(where, why, f"compare by one of {', '.join(FIGURES)}")
     return suite
 
 
