@@ -44,6 +44,14 @@ def test_figures_of_any_resample_are_close_to_those_of_its_voxels(shape, figure,
         assert figure(counts.of(at)) == pytest.approx(expected, abs=3e-3)
 
 
+@pytest.mark.parametrize("skill", [1.0, 3.0])
+def test_outlines_of_scans_of_usual_size_are_good_to_a_ten_thousandth(skill):
+    parts = scans(count=4, size=400_000, skill=skill)
+    counts = at_levels([outline(*part) for part in parts]).of(np.arange(4))
+    expected = exact(parts, np.arange(4)).average_precision
+    assert levels.average_precision(counts) == pytest.approx(expected, abs=1e-4)
+
+
 def test_an_interval_is_that_of_resampling_voxels():
     parts = scans(size=4000)
     pool = Pool()

@@ -80,6 +80,8 @@ def test_a_cohort_is_scored(maps, truth):
     first, _, unseen, healthy = result.cases
     assert first.auprc == first.best_dice_oracle == first.dice_at_alpha == 1
     assert first.dice_at_fpr01 == 1
+    assert first.hd95_mm == 0
+    assert np.isnan(unseen.hd95_mm)
     assert first.lesion_ml == pytest.approx(LESION.sum() * 0.008)
     assert unseen.dice_at_alpha == 0
     assert healthy.flagged == 0
@@ -90,6 +92,11 @@ def test_a_cohort_is_scored(maps, truth):
     assert figures["healthy_flagged"].n == 1
     assert figures["false_components"].value == 0
     assert figures["best_dice_pooled_oracle"].value > 0.7
+    for name in ("auprc_pooled", "auroc_pooled", "best_dice_pooled_oracle"):
+        assert figures[name].n == 3
+        assert figures[name].low <= figures[name].value <= figures[name].high
+    assert figures["froc_4"].n == 4  # the healthy scan's false findings count too
+    assert 2 / 3 <= figures["froc_05"].value <= figures["froc_4"].value
 
 
 def test_a_lesion_that_the_brain_lost_is_missed_in_the_pooled_figures_too(tmp_path):

@@ -79,11 +79,13 @@ def bootstrap(
         return Interval(value=np.nan, low=np.nan, high=np.nan, n=0)
     groups = groups_of(patients)
     value = statistic(np.arange(count))
+    if len(groups) < 2 or np.isnan(value):
+        return Interval(value=value, low=np.nan, high=np.nan, n=count)
     rng = np.random.default_rng(seed)
     picks = rng.integers(len(groups), size=(draws, len(groups)))
     drawn = np.array([statistic(np.concatenate([groups[g] for g in pick])) for pick in picks])
     drawn = drawn[~np.isnan(drawn)]
-    if len(groups) < 2 or 2 * len(drawn) < draws or np.isnan(value):
+    if 2 * len(drawn) < draws:
         return Interval(value=value, low=np.nan, high=np.nan, n=count)
     left_out = np.array(
         [statistic(np.concatenate(groups[:g] + groups[g + 1 :])) for g in range(len(groups))]
