@@ -8,16 +8,20 @@ import io
 import json
 import stat
 import struct
+import sys
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hale.serve.inspect import check_nifti
 from hale.serve.uploads import MOST_FILES
 
-from .conftest import ball, nifti
+sys.path.insert(0, str(Path(__file__).parent))
+from balls import ball, nifti
 
 
 @pytest.fixture
@@ -25,14 +29,17 @@ def send(browser, station):
     """Send files; refused, and gone without a trace, unless told otherwise."""
 
     def sent(*files: tuple[str, bytes], status: int = 400) -> dict:
-        outside = sorted(station.folder.parent.rglob("*"))
+        def others() -> list[Path]:
+            own = (station.inside, station.uploads)
+            return [p for p in sorted(station.folder.parent.rglob("*")) if p not in own]
+
+        outside = others()
         parts = [("files", (name, body)) for name, body in files]
         answer = browser.post("/api/uploads", files=parts)
         assert answer.status_code == status, answer.text
         if status != 200:
             assert not list(station.uploads.glob("*"))
-            kept = [p for p in sorted(station.folder.parent.rglob("*")) if p != station.inside]
-            assert [p for p in kept if p != station.uploads] == outside
+            assert others() == outside
             assert "Traceback" not in answer.text
         return answer.json()
 
@@ -186,9 +193,10 @@ def test_an_array_and_a_picture_that_claim_more_than_they_are(send):
     claim += b" " * (117 - len(claim)) + b"\n"
     body = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(claim)) + claim
     assert "picture" in send(("slice.npy", body + bytes(64)))["error"]
-    size = b"IHDR" + struct.pack(">II5B", 60000, 60000, 8, 0, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + size + struct.pack(">I", zlib.crc32(size))
-    assert "larger than any slice" in send(("slice.png", png))["error"]
+    file = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(file, format="PNG")
+    assert len(file.getvalue()) < 2**16
+    assert "larger than any slice" in send(("slice.png", file.getvalue()))["error"]
 
 
 def test_a_deflated_dicom_file(send):

@@ -94,7 +94,7 @@ def _unpacked(upload: Path, arrived: Sequence[Arrived], station: Station) -> lis
 
 def _is_hidden(file: Arrived) -> bool:
     parts = PurePosixPath(file.name.replace("\\", "/")).parts
-    return any(part.startswith((".", "__MACOSX")) for part in parts)
+    return any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts)
 
 
 def _is_dicom(file: Arrived) -> bool:
@@ -192,7 +192,8 @@ def _check(file: Sent) -> None:
         if max(picture_shape(place)) > LARGEST_SIDE:
             raise Refused("the picture", "is larger than any slice", "crop or shrink it")
     except Refused as error:
-        raise Refused("the picture", error.why, error.remedy) from None
+        why = error.why.replace(str(place), "it")
+        raise Refused("the picture", why, error.remedy) from None
     finally:
         place.replace(file.arrived.path)
 

@@ -88,9 +88,10 @@ def _expected(start: bytes) -> int:
         shape = struct.unpack_from(f"{order}8q", start, 16)
         bits, offset = _number(start, f"{order}h", 14), _number(start, f"{order}q", 168)
     sides = shape[1 : 1 + max(0, min(7, shape[0]))]
-    voxels = float(np.prod([max(1, side) for side in sides], dtype=float))
-    if voxels > LARGEST or not 0 <= offset <= FAR or bits not in BITS:
-        claims = " x ".join(map(str, sides))
+    voxels = float(np.prod(sides, dtype=float))
+    claims = " x ".join(map(str, sides)) or "no"
+    odd = min(sides, default=0) < 1 or not 0 <= offset <= FAR or bits not in BITS
+    if odd or voxels > LARGEST:
         why = f"its header claims {claims} voxels of {bits:g} bits after {offset:g} bytes"
         raise Refused("the file", why, "give a scan of 512 x 512 x 512 or fewer")
     return int(offset) + int(voxels) * int(bits) // 8
@@ -104,9 +105,8 @@ def _says_so(start: bytes, version: int) -> bool:
 def _number(start: bytes, kind: str, at: int) -> float:
     """Return a number of a header; -1 where it is cut off."""
     if len(start) < at + struct.calcsize(kind):
-        return -1
-    value: float = struct.unpack_from(kind, start, at)[0]
-    return value
+        return -1.0
+    return float(struct.unpack_from(kind, start, at)[0])
 
 
 def _refuse_more(file: "gzip.GzipFile | BinaryIO", left: int) -> None:

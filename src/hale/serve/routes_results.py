@@ -1,9 +1,10 @@
 """Addresses of results: the table, a result, its files, its lesions at a threshold, and why."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from pydantic import Field
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from hale.serve import threshold
@@ -20,6 +21,7 @@ from hale.serve.thumbnail import thumbnail
 from hale.serve.why import why
 
 GZIP = "application/gzip"
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-modals;"
     " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -74,11 +76,11 @@ def router_of_one(station: Station, opened: Opened) -> APIRouter:
         )
 
     @api.get("/threshold")
-    def at(name: str, z: float) -> dict[str, Any]:
+    def at(name: str, z: Finite) -> dict[str, Any]:
         return _at(opened, opened.found(name), z)
 
     @api.get("/why")
-    def reasons(name: str, x: float, y: float, z: float) -> dict[str, Any]:
+    def reasons(name: str, x: Finite, y: Finite, z: Finite) -> dict[str, Any]:
         found = opened.found(name)
         calibration, scans = opened.calibration(found), opened.scans(found)
         return why(found, opened.result(found), calibration, scans, (x, y, z))

@@ -1,0 +1,122 @@
+"""What is dropped on the page becomes exams: files of a contrast each, names that say nothing."""
+
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hale.serve.kinds import read_exam_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+from balls import ball, nifti
+
+
+@pytest.fixture
+def send(browser):
+    def sent(*files: tuple[str, bytes]) -> list[dict]:
+        answer = browser.post("/api/uploads", files=[("files", file) for file in files])
+        assert answer.status_code == 200, answer.text
+        return answer.json()["exams"]
+
+    return sent
+
+
+SCAN = nifti(ball(1))
+
+
+def test_several_contrasts_are_one_exam(send):
+    (exam,) = send(("a_T1w.nii.gz", SCAN), ("FLAIR.nii.gz", SCAN), ("p7 t2.nii.gz", SCAN))
+    assert exam["contrasts"] == ["T1w", "FLAIR", "T2w"]
+    assert exam["kind"] == "NIfTI"
+
+
+def test_two_people_are_two_exams_under_their_pseudonyms(send):
+    names = ("sub-01_ses-1_T1w", "sub-01_ses-1_FLAIR", "sub-02_ses-1_T1w")
+    exams = send(*[(f"{name}.nii.gz", SCAN) for name in names])
+    assert [(exam["name"], exam["contrasts"]) for exam in exams] == [
+        ("sub-01_ses-1", ["T1w", "FLAIR"]),
+        ("sub-02_ses-1", ["T1w"]),
+    ]
+
+
+def test_two_scans_of_a_contrast_stay_apart(send):
+    exams = send(("a_T1w.nii.gz", SCAN), ("b_T1w.nii.gz", nifti(ball(2))))
+    assert [exam["contrasts"] for exam in exams] == [["T1w"], ["T1w"]]
+    assert len({exam["name"] for exam in exams}) == 2
+
+
+def test_a_scan_of_unknown_contrast_asks_for_it(send):
+    (exam,) = send(("scan.nii.gz", SCAN))
+    assert exam["contrasts"] == []
+    assert "choose it" in exam["notes"][0]
+
+
+def test_a_side_car_says_the_contrast_and_no_more_is_kept_of_it(send, station):
+    told = {"SeriesDescription": "FLAIR ax", "PatientName": "Doe^Jane", "EchoTime": 0.1}
+    (exam,) = send(("scan.nii.gz", SCAN), ("scan.json", json.dumps(told).encode()))
+    assert exam["contrasts"] == ["FLAIR"]
+    kept = next(station.uploads.rglob("scan.json")).read_text()
+    assert "FLAIR" in kept
+    assert "Doe" not in kept
+
+
+def test_an_archive_is_the_files_within_it(send):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("exam/anat/sub-05_T1w.nii.gz", SCAN)
+        made.writestr("exam/anat/sub-05_desc-lesion_mask.nii.gz", SCAN)
+        made.writestr("__MACOSX/exam/anat/._sub-05_T1w.nii.gz", b"junk")
+        made.writestr("exam/readme.txt", b"hello")
+    (exam,) = send(("exam.zip", file.getvalue()))
+    assert (exam["name"], exam["contrasts"]) == ("sub-05", ["T1w"])
+    assert "2 files passed over" in exam["notes"][-1]  # readme and mask
+
+
+def test_slices_come_as_pictures(send):
+    array, picture = io.BytesIO(), io.BytesIO()
+    np.save(array, np.random.default_rng(0).random((32, 40)))
+    Image.fromarray(np.arange(1024, dtype=np.uint8).reshape(32, 32)).save(picture, format="PNG")
+    exams = send(("FLAIR.npy", array.getvalue()), ("t1.png", picture.getvalue()))
+    assert {exam["kind"] for exam in exams} == {"picture"}
+
+
+def test_a_name_that_may_be_a_person_s_is_not_kept(send, station):
+    (exam,) = send(("DOE_JANE_T1w.nii.gz", SCAN))
+    assert exam["name"].startswith("exam-")
+    for path in station.folder.rglob("*"):
+        assert "DOE" not in str(path)
+        if path.is_file() and path.stat().st_size < 10_000:
+            assert b"DOE" not in path.read_bytes()
+
+
+def test_names_are_kept_if_asked_for(station, keys, browser):
+    from dataclasses import replace
+
+    from starlette.testclient import TestClient
+
+    from hale.serve.app import application
+
+    open_one = replace(station, keep_identifiers=True)
+    other = TestClient(application(open_one, keys), base_url="http://127.0.0.1:8737")
+    other.cookies = browser.cookies
+    answer = other.post("/api/uploads", files=[("files", ("DOE_JANE_T1w.nii.gz", SCAN))])
+    assert answer.json()["exams"][0]["name"] == "DOE_JANE"
+
+
+def test_scans_of_a_folder_are_there_to_pick(browser, station):
+    scans = {scan["name"]: scan for scan in browser.get("/api/scans").json()}
+    assert {"sub-90", "sub-91", "sub-01"} <= scans.keys()
+    assert scans["sub-91"]["contrasts"] == ["T1w"]
+    asked = {"scan": scans["sub-91"]["id"], "models": ["intensity"]}
+    job = browser.post("/api/jobs", json=asked).json()
+    assert (job["name"], job["state"]) == ("sub-91", "queued")
+    upload = next(station.uploads.iterdir())
+    exam = read_exam_of(upload, None)
+    assert (
+        Path(exam.files["T1w"]).read_bytes() == (station.scans / "sub-91_T1w.nii.gz").read_bytes()
+    )
