@@ -127,11 +127,13 @@ class Reader:
         self.page.evaluate(DROP, data)
 
     def colours(self) -> int:
-        """Return how many pixels of the first picture are neither grey nor nearly so."""
+        """Return how many pixels of the first picture are coloured, the crosshair's left out."""
         self.settled()
         shot = self.page.locator(".pane canvas").first.screenshot()
         pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
-        return int((np.ptp(pixels, axis=2) > 60).sum())
+        red, green, blue = np.moveaxis(pixels, 2, 0)
+        amber = (abs(green - 0.84 * red) < 0.08 * red) & (blue < 0.7 * red)
+        return int(((np.ptp(pixels, axis=2) > 60) & ~amber).sum())
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 // A benchmark: any case of any method against its reference mask; true, missed, false.
 
-import { address, get } from "./api.js";
+import { address, get, Problem } from "./api.js";
 import { fill, h, segments } from "./dom.js";
 import { load, OUTCOMES, paintLabels } from "./engine.js";
 import { setKeys } from "./keyboard.js";
@@ -46,9 +46,9 @@ export async function show(main, [id]) {
     fill(method, rows.filter((other) => other.cohort === row.cohort).map((other) =>
       h("option", { value: other.method }, `${other.title}${other.supervision === "lesion masks" ? " (learnt from lesion masks)" : ""}`)));
     method.value = row.method;
-    const { auprc } = row.figures;
-    fill(facts, h("p", { class: "small" }, `${title(row.cohort)}, ${row.contrast}, ${row.disease}. AUPRC ${figure(auprc?.value, 3)}`,
-      auprc?.low !== undefined && auprc?.low !== null && ` (${figure(auprc.low, 3)} to ${figure(auprc.high, 3)})`, `, ${row.cases.length} cases.`));
+    const whole = row.figures[board.suite.figure ?? "auprc"];
+    fill(facts, h("p", { class: "small" }, `${title(row.cohort)}, ${row.contrast}, ${row.disease}. AUPRC ${figure(whole?.value, 3)}`,
+      typeof whole?.low === "number" && ` (${figure(whole.low, 3)} to ${figure(whole.high, 3)})`, `, ${row.cases.length} cases.`));
     await open(state.cases.find((one) => one.id === wanted) ?? state.cases[0]);
   }
 
@@ -56,13 +56,12 @@ export async function show(main, [id]) {
     const mine = ++turn;
     state.case = one;
     list();
-    const run = `${state.row.method}.s${state.row.seeds?.[0] ?? 0}.f${state.row.folds?.[0] ?? 0}`;
-    const asked = { run, cohort: state.row.cohort, case: one.id };
     said.textContent = "Loading …";
     try {
-      const base = `/api/benchmarks/${id}/case`;
-      const scan = await load(address(`${base}/scan.nii.gz`, asked), { name: "scan.nii.gz" });
-      const outcome = await load(address(`${base}/outcome.nii.gz`, asked), { name: "outcome.nii.gz", opacity: 0.55 });
+      const told = await caseOf(one);
+      const file = (name) => address(`/api/benchmarks/${id}/case/${name}`, { run: told.run, cohort: told.cohort, case: told.id });
+      const scan = await load(file(told.files.scan), { name: told.files.scan });
+      const outcome = await load(file(told.files.outcome), { name: told.files.outcome, opacity: 0.55 });
       if (mine !== turn) return;
       paintLabels(outcome, OUTCOMES);
       pane.name(`${one.id} · ${state.row.title}`);
@@ -70,10 +69,26 @@ export async function show(main, [id]) {
       pane.setView(state.view);
       const heart = middle(outcome);
       if (heart) pane.to(heart);
-      said.textContent = "";
+      said.textContent = `Found by ${told.found_by}: true ${volume(told.true_ml)}, missed ${volume(told.missed_ml)}, false ${volume(told.false_ml)}.`;
+      await pane.drawn();
     } catch (problem) {
       if (mine === turn) said.textContent = problem.message;
     }
+  }
+
+  // Ask each run of the method for the case: folds share the cases out.
+  async function caseOf(one) {
+    const { method, cohort } = state.row;
+    const runs = Object.keys(board.runs).filter((run) => run.startsWith(`${method}.s`) && board.runs[run].includes(cohort));
+    let refusal = new Problem("The maps of this method are not here: hale bench keeps them in maps/.");
+    for (const run of runs) {
+      try {
+        return await get(`/api/benchmarks/${id}/case`, { run, cohort, case: one.id });
+      } catch (problem) {
+        refusal = problem;
+      }
+    }
+    throw refusal;
   }
 
   function list() {

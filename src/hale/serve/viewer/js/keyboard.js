@@ -25,7 +25,7 @@ export function startKeys() {
   const dialog = document.getElementById("keys");
   const letters = h("input", { type: "checkbox", checked: lettersOn(), onchange: () => localStorage.setItem(KEPT, letters.checked ? "on" : "off") });
   fill(dialog, h("h1", { id: "keys-title" }, "Keys"),
-    h("div", { class: "keys-grid" }, Object.entries(GROUPS).map(([title, keys]) => h("section", {}, h("h3", {}, title),
+    h("div", { class: "keys-grid" }, Object.entries(GROUPS).map(([title, keys]) => h("section", {}, h("h2", {}, title),
       h("dl", {}, keys.map(([key, what]) => [h("dt", {}, key.split(/ +/).map((one) => [h("kbd", {}, one), " "])), h("dd", {}, what)]))))),
     h("label", { class: "check" }, letters, h("span", {}, "Single letters and digits are keys")),
     h("p", {}), h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, "Close"));

@@ -31,6 +31,8 @@ export class Stage {
     this.panes = [await Pane.open(this.place, this.contrast ?? "Brain")];
     this.link();
     this.lead.show(await this.base(this.contrast));
+    await this.lead.drawn();
+    this.lead.element.dataset.picture = this.contrast ?? "brain"; // the first is there; layers follow
     await this.paint();
   }
 
