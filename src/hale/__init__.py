@@ -1,11 +1,12 @@
 """Hale learns what a healthy brain looks like and shows where a scan departs from it.
 
-The three jobs of the command line, in Python::
+The three jobs of the command line, in Python, and a viewer for notebooks::
 
     import hale
 
     model = hale.fit("atlas-default", data="healthy", out="models/atlas")
     detection = hale.detect(model, "scan.nii.gz", out="result")
+    hale.view(detection)
 
 Both take a list of files too: one exam each.
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import hale.core.detection
     import hale.pipeline.model
 
-__all__ = ["__version__", "detect", "fit", "load"]
+__all__ = ["__version__", "detect", "fit", "load", "view"]
 __version__ = version("hale")
 
 
@@ -161,6 +162,29 @@ def _detect_each(
             detect(model, one, out and out / entry.id, cache=cache, insist=insist)
             for one, entry in zip(scans, entries, strict=True)
         ]
+
+
+def view(
+    found: "hale.core.detection.Detection | str | Path", scan: str | Path | None = None
+) -> Any:
+    """Show a result in a notebook: scan, anomaly map and lesions, in ipyniivue.
+
+    Args:
+        found: From `detect`, or a folder that `hale detect` or the station wrote.
+        scan: Of a folder: its scan, where no copy lies beside the result.
+
+    Returns:
+        The widget; each of its ``volumes`` has an ``opacity``, the pseudo-healthy image's is 0.
+
+    Raises:
+        Refused: ipyniivue is not installed (``pip install 'hale[notebook]'``), or no result.
+    """
+    from hale.core.detection import Detection
+    from hale.serve.notebook import layers_in, layers_of, widget
+
+    if isinstance(found, Detection):
+        return widget(layers_of(found))
+    return widget(layers_in(Path(found), _path(scan)))
 
 
 def _path(path: str | Path | None) -> Path | None:

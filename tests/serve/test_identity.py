@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 from starlette.testclient import TestClient
 
 from hale.serve.app import application
@@ -17,24 +18,26 @@ from hale.serve.progress import Progress
 from hale.serve.worker import Task, done
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from dicom_series import BORN, NAME, PATIENT, T1_TIMES, Exam, Stack, write_classic
+from dicom_series import BORN, PATIENT, T1_TIMES, Exam, Stack, write_classic
 
 sys.path.insert(0, str(Path(__file__).parent))
 from balls import AFFINE, ball
 
+NAME = "Zyxgruber^Quirina"  # parts of no other word
 PERSON = (*NAME.split("^"), PATIENT, BORN)
 
 
 @pytest.fixture(scope="module")
 def dicom(tmp_path_factory) -> Path:
     """A T1w series of a ball, as a scanner writes it: with names everywhere."""
-    folder = tmp_path_factory.mktemp("dicom") / "DOE^JANE"
+    folder = tmp_path_factory.mktemp("dicom") / "ZYXGRUBER"
     stack = Stack(values=ball(91, lesions=2), affine=AFFINE)
-    tags = {"SeriesNumber": 3, "SeriesDescription": "T1 MPRAGE Jane", **T1_TIMES}
+    tags = {"SeriesNumber": 3, "SeriesDescription": "T1 MPRAGE Quirina", **T1_TIMES}
     write_classic(folder, stack, tags, exam=Exam())
     for path in folder.rglob("*"):
         read = dcmread(path)
-        read.InstitutionName = "Doe Memorial"
+        read.PatientName = NAME
+        read.InstitutionName = "Zyxgruber Memorial"
         read.StudyDescription = f"brain of {NAME}"
         block = read.private_block(0x0011, "MAKER", create=True)
         block.add_new(0x01, "LO", f"seen: {NAME}")
@@ -75,7 +78,7 @@ def task(station, told) -> tuple[Task, Progress]:
 
 
 def test_a_zipped_exam_gives_a_result_that_names_nobody(station, browser, dicom, ids):
-    answer = browser.post("/api/uploads", files=[("files", ("DOE.zip", zipped(dicom)))])
+    answer = browser.post("/api/uploads", files=[("files", ("ZYXGRUBER.zip", zipped(dicom)))])
     told = answer.json()
     (exam,) = told["exams"]
     assert exam["kind"] == "DICOM"
@@ -110,7 +113,7 @@ def test_two_patients_in_one_study_are_refused_without_their_names(browser, dico
     first, *others = sorted(dicom.rglob("*"))
     other = dcmread(first)
     other.PatientID = "OTHER-1"
-    other.SOPInstanceUID = f"{other.SOPInstanceUID}.1"
+    other.SOPInstanceUID = generate_uid()
     file = io.BytesIO()
     other.save_as(file)
     files = [("files", ("x", file.getvalue()))]
@@ -125,7 +128,7 @@ def test_names_are_kept_if_asked_for(station, keys, browser, dicom):
     open_one = replace(station, keep_identifiers=True)
     other = TestClient(application(open_one, keys), base_url="http://127.0.0.1:8737")
     other.cookies = browser.cookies
-    told = other.post("/api/uploads", files=[("files", ("DOE.zip", zipped(dicom)))]).json()
+    told = other.post("/api/uploads", files=[("files", ("ZYXGRUBER.zip", zipped(dicom)))]).json()
     assert told["exams"][0]["name"] == PATIENT
     kept = next((station.uploads / told["id"]).rglob("*.dcm"))
     assert str(dcmread(kept).PatientName) == NAME
@@ -136,7 +139,7 @@ def test_dicom_that_is_picked_names_nobody(station, keys, browser, dicom):
     client = TestClient(application(other, keys), base_url="http://127.0.0.1:8737")
     client.cookies = browser.cookies
     listed = client.get("/api/scans")
-    assert not any(word in listed.text for word in (*PERSON, "DOE"))
+    assert not any(word in listed.text for word in (*PERSON, "ZYXGRUBER"))
     asked = {"scan": listed.json()[0]["id"], "models": ["intensity"]}
     assert client.post("/api/jobs", json=asked).status_code == 200
     assert named_in(station.folder) == []
