@@ -109,3 +109,8 @@ def test_ties_never_exceed_the_rate_in_the_float_type_of_the_scores(kind):
 def test_what_gives_no_rate_is_refused(score, rate):
     with pytest.raises(ValueError, match="finite scores and a rate"):
         healthy_fpr(score, rate)
+
+
+def test_nothing_lies_above_the_highest_number_there_is():
+    highest = np.finfo(np.float32).max
+    assert healthy_fpr(np.array([0, highest], np.float32), 0.0) == np.inf

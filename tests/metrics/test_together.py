@@ -106,9 +106,8 @@ def peak(count):
 
 
 def test_what_is_kept_of_a_scan_is_small():
-    few, many = peak(5), peak(50)
-    scan = 60**3 * 5
-    assert many - few < 45 * 0.15 * scan  # 45 more scans of 1 MB: outlines of less than 100 kB
+    few, many = peak(3), peak(18)
+    assert many - few < 15 * 150_000  # 15 more scans of 1 MB each
 
 
 def test_names_of_figures_say_what_is_an_oracle():

@@ -99,7 +99,8 @@ def healthy_fpr(score: ArrayLike, rate: float) -> float:
     last = values.size - 1 - floor(rate * values.size + 1e-9)
     # What lies above it may be marked, its ties may not: half of [3, 2, 2, 1] is the 3 alone.
     unmarked = np.partition(values, last)[last]
-    return float(np.nextafter(unmarked, np.inf, dtype=values.dtype))
+    with np.errstate(over="ignore"):  # above the highest number there is infinity
+        return float(np.nextafter(unmarked, np.inf, dtype=values.dtype))
 
 
 def _labelled(score: ArrayLike, lesion: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
