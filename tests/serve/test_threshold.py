@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from hale.calibration import Calibrating, Calibration, Norm, components
 from hale.core.grid import Grid
-from hale.serve.healthy import false_components, figures, p_of
+from hale.serve.healthy import false_components, figures, p_values
 from hale.serve.threshold import at, cut, painted, ready
 from hale.serve.volumes import Result
 
@@ -116,15 +116,15 @@ def test_figures_of_healthy_scans_by_hand():
 
 
 def test_between_steps_the_lower_one_bounds_p_and_components_are_interpolated():
-    assert p_of(calibration(), 2.5, 3.0) == pytest.approx((1 + 2) / 5)  # step 2: 4 and 6 ml
-    assert p_of(calibration(), 3.0, 3.0) == pytest.approx((1 + 1) / 5)
+    assert p_values(calibration(), 2.5, [3.0, 9.0]) == pytest.approx([3 / 5, 1 / 5])  # 4, 6 ml
+    assert p_values(calibration(), 3.0, [3.0]) == pytest.approx([(1 + 1) / 5])
     assert false_components(calibration(), 2.5) == pytest.approx((7 / 4 + 2 / 4) / 2)
-    assert p_of(calibration(), 1.9, 3.0) is None  # below the ladder nothing is known
+    assert p_values(calibration(), 1.9, [3.0]) == [None]  # below the ladder nothing is known
 
 
 def test_without_calibration_nothing_is_claimed():
     assert set(figures(None, 3.0, 1.0).values()) == {None}
-    assert p_of(None, 3.0, 1.0) is None
+    assert p_values(None, 3.0, [1.0]) == [None]
 
 
 def test_the_station_answers_a_threshold(browser, ids):

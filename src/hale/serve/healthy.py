@@ -5,6 +5,7 @@ the lower one speaks: there each component is part of a heavier one, so shares a
 above. The number of components is no such bound, and is interpolated.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,15 +42,17 @@ def figures(calibration: Calibration | None, z: float, lightest: float | None) -
     }
 
 
-def p_of(calibration: Calibration | None, z: float, mass: float) -> float | None:
-    """Return (1 + healthy scans with a component at least as heavy) / (n + 1), at most."""
+def p_values(calibration: Calibration | None, z: float, masses: Sequence[float]) -> list[Any]:
+    """Return (1 + healthy scans with a component at least as heavy) / (n + 1), at most, of each.
+
+    None where the calibration does not reach down to ``z``.
+    """
     steps = [] if calibration is None else [step for step in calibration.ladder if step <= z + 1e-9]
     if calibration is None or not steps:
-        return None
-    if steps[-1] == calibration.settings.z0:
-        return calibration.p_mass(mass)
-    heaviest = _heaviest(calibration, steps[-1])
-    return (1 + int((heaviest >= mass).sum())) / (len(heaviest) + 1)
+        return [None] * len(masses)
+    heaviest = np.sort(_heaviest(calibration, steps[-1]))
+    heavier = len(heaviest) - np.searchsorted(heaviest, masses, side="left")
+    return ((1 + heavier) / (len(heaviest) + 1)).tolist()
 
 
 def false_components(calibration: Calibration, z: float) -> float:

@@ -120,10 +120,10 @@ def lesions_of_labels(
             Lesion(
                 label=int(number),
                 volume_ml=int(inside.sum()) * grid.voxel_ml,
-                centre_mm=_mm(centre.round(1)),
+                centre_mm=_mm(centre.round(1).tolist()),
                 centre_mni_mm=None if old is None else old.centre_mni_mm,
                 peak=float(values[inside].max()),
-                peak_mm=_mm(peak.round(1)),
+                peak_mm=_mm(peak.round(1).tolist()),
                 mass=excess * grid.voxel_ml if old is None else old.mass,
                 p=math.nan if old is None else old.p,
             )

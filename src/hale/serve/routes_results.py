@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from hale.serve import threshold
 from hale.serve.compare import agreement, sides, write_disagreement
 from hale.serve.files import Unknown
-from hale.serve.healthy import figures, p_of
+from hale.serve.healthy import figures, p_values
 from hale.serve.opened import Opened
 from hale.serve.results import MAPS, Found, all_results, details_of, row_of, table_of
 from hale.serve.review import REVIEW
@@ -127,9 +127,11 @@ def _at(opened: Opened, found: Found, z: float) -> dict[str, Any]:
     """Return the lesions at a threshold, and what it means among healthy scans."""
     shown = threshold.at(opened.ready(found), z)
     calibration = opened.calibration(found)
-    for lesion in shown["lesions"]:
-        lesion["p"] = p_of(calibration, shown["z"], lesion["mass"])
-    lightest = shown["lesions"][-1]["mass"] if shown["lesions"] else None
+    masses = [lesion["mass"] for lesion in shown["lesions"]]
+    ps = p_values(calibration, shown["z"], masses)
+    for lesion, p in zip(shown["lesions"], ps, strict=True):
+        lesion["p"] = p
+    lightest = masses[-1] if masses else None
     known = {"calibrated": calibration is not None}
     return {**shown, **known, **figures(calibration, shown["z"], lightest)}
 

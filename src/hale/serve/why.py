@@ -85,7 +85,7 @@ def _healthy(
     if place is None:
         return None
     way, grid = place
-    voxel = voxel_at(grid, way.back(np.array([position], float))[0])
+    voxel = voxel_at(grid, way.back(np.array([position], float))[0].tolist())
     if voxel is None or grid.shape != calibration.norm.mean.shape:
         return None
     mean, spread = calibration.norm.mean[voxel], calibration.norm.spread[voxel]
@@ -117,10 +117,10 @@ def _mirror(
     """Return the same place on the other side, and how the side was found; None outside."""
     at = np.array([position], float)
     if mni and place is not None:
-        other, how = place[0].there(place[0].back(at) * MIRROR)[0], "template"
+        other = place[0].there(place[0].back(at) * MIRROR)[0].tolist()
+        how = "template"
     else:
-        other = at[0].copy()
-        other[0] = 2 * _middle(result) - other[0]
+        other = [2 * _middle(result) - position[0], *position[1:]]
         how = "middle of the brain"
     voxel = voxel_at(result.grid, other)
     if voxel is None:
