@@ -52,7 +52,8 @@ def p_values(calibration: Calibration | None, z: float, masses: Sequence[float])
         return [None] * len(masses)
     heaviest = np.sort(_heaviest(calibration, steps[-1]))
     heavier = len(heaviest) - np.searchsorted(heaviest, masses, side="left")
-    return ((1 + heavier) / (len(heaviest) + 1)).tolist()
+    found: list[Any] = ((1 + heavier) / (len(heaviest) + 1)).tolist()
+    return found
 
 
 def false_components(calibration: Calibration, z: float) -> float:
