@@ -1,6 +1,8 @@
 """Jobs: queued, run by a process each, cancelled, and gone on with after the server was killed."""
 
+import hashlib
 import json
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -107,10 +109,7 @@ def test_without_a_calibrated_one_the_method_itself_is_first(station):
     assert shelf.first_of(station.models, ["T1w"]).name == "ball"
 
 
-def test_a_model_that_would_run_a_program_is_never_asked(station, lab, tmp_path, browser):
-    import hashlib
-    import shutil
-
+def test_a_model_that_would_run_a_program_is_never_asked(station, lab, exam, tmp_path):
     folder = tmp_path / "models/evil"
     shutil.copytree(lab.models / "ball", folder)
     recipe = (folder / "recipe.toml").read_text()

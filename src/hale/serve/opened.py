@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from hale.calibration import Calibration
+from hale.pipeline.write import RESULT
 from hale.serve import threshold
-from hale.serve.results import MAPS, Found, result_of
+from hale.serve.results import MAPS, Found, result_in, result_of
 from hale.serve.scans import scans_of
 from hale.serve.shelf import calibration_of
 from hale.serve.station import Station
@@ -16,6 +17,8 @@ class Opened:
 
     def __init__(self, station: Station) -> None:
         self.station = station
+        self._places: dict[str, Path] = {}
+        self._scans: Recent[dict[str, Path]] = Recent(64)
         self._results: Recent[Result] = Recent(2)
         self._ready: Recent[threshold.Ready] = Recent(2)
 
@@ -25,7 +28,12 @@ class Opened:
         Raises:
             Unknown: There is none of this id.
         """
-        return result_of(self.station.folder, name)
+        known = self._places.get(name)
+        found = None if known is None else result_in(known, self.station.folder)
+        if found is None:  # not asked for yet, or moved
+            found = result_of(self.station.folder, name)
+            self._places[name] = found.folder
+        return found
 
     def result(self, found: Found) -> Result:
         """Return its map and brain."""
@@ -47,7 +55,10 @@ class Opened:
 
     def scans(self, found: Found) -> dict[str, Path]:
         """Return the file of each contrast of its scan, as far as they are here."""
-        return scans_of(found, self.station.scans)
+        told = (found.id, (found.folder / RESULT).stat().st_mtime_ns)
+        here = self._scans.get(told, lambda: scans_of(found, self.station.scans))
+        there = {contrast: path for contrast, path in here.items() if path.is_file()}
+        return there or scans_of(found, self.station.scans)
 
 
 def _key(found: Found) -> tuple[str, int]:

@@ -35,7 +35,10 @@ class Worker:
 
     def wait(self) -> int:
         """Return its exit status, once it has ended."""
-        return self._process.wait()
+        status = self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        return status
 
     def kill(self) -> None:
         """End it and all that it began, at once."""

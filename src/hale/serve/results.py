@@ -59,7 +59,7 @@ def all_results(root: Path) -> Iterator[Found]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if RESULT in names:
             folders.clear()
-            if (found := _found(Path(folder), root)) is not None:
+            if (found := result_in(Path(folder), root)) is not None:
                 yield found
 
 
@@ -134,7 +134,7 @@ def details_of(found: Found, scans: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _found(folder: Path, root: Path) -> Found | None:
+def result_in(folder: Path, root: Path) -> Found | None:
     """Return a folder's result, None if its table is damaged."""
     try:
         changed = (folder / RESULT).stat().st_mtime_ns
