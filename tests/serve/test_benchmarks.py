@@ -14,6 +14,7 @@ from hale.serve.app import application
 SUITE = """
 title = "Two patients"
 healthy = "healthy"
+baseline = "maps"
 
 [[cohorts]]
 name = "ill"

@@ -1,11 +1,13 @@
 """No name of a patient is shown, and none is written, unless it is asked for."""
 
+import gzip
 import io
 import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
@@ -88,10 +90,31 @@ def test_a_zipped_exam_gives_a_result_that_names_nobody(station, browser, dicom,
     assert done(work, progress) == []
     result = station.folder / progress.results[0]
     assert (result / "report.html").is_file()
+    details = browser.get("/api/results")
+    assert not any(word in details.text for word in PERSON)
+    assert "exam-" in details.text
+    url = next(f"/api/results/{row['id']}" for row in details.json() if row["path"] not in ids)
+    assert browser.get(url).json()["dicom"] is True
+    _draw_and_export(browser, url, station, told)
     assert named_in(station.folder) == []
-    details = browser.get("/api/results").text
-    assert not any(word in details for word in PERSON)
-    assert "exam-" in details
+
+
+def _draw_and_export(browser, url, station, told) -> None:
+    """A mask that is drawn comes back as DICOM SEG, of the series, and of nobody."""
+    shape = browser.get(url).json()["grid"]["shape"]
+    paint = np.zeros(shape, np.uint8)
+    paint[10:13, 10:13, 10:13] = 1
+    paint[4, 10, 10] = 1
+    body = gzip.compress(paint.tobytes(order="F"))
+    assert browser.put(f"{url}/mask", content=body, headers={"x-who": "A"}).status_code == 200
+    seg = dcmread(io.BytesIO(browser.get(f"{url}/export/mask.seg.dcm").content))
+    source = dcmread(next((station.uploads / told["id"]).rglob("*.dcm")))
+    assert seg.StudyInstanceUID == source.StudyInstanceUID
+    assert seg.FrameOfReferenceUID == source.FrameOfReferenceUID
+    assert str(seg.PatientName) == ""
+    assert sum(int(np.count_nonzero(frame)) for frame in seg.pixel_array) == 28
+    kinds = {str(segment.SegmentAlgorithmType) for segment in seg.SegmentSequence}
+    assert kinds == {"SEMIAUTOMATIC"}
 
 
 def test_what_makes_a_series_stays(station, browser, dicom):

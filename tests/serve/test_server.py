@@ -53,7 +53,7 @@ def test_it_prints_an_address_that_opens_once_per_browser_on_this_machine_alone(
         assert second.returncode == 2
         assert "another station serves it" in second.stderr
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
+        assert server.wait(20) == 130  # stopped
         told = server.stdout.read() + server.stderr.read()
         assert "token" not in told  # no log of requests shows it
         assert "Traceback" not in told

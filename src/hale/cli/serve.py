@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hale.cli.arguments import DeviceOption
-from hale.cli.output import say, tell
+from hale.cli.output import say
 from hale.core.errors import Refused
 from hale.core.run import Device
 
@@ -79,4 +79,3 @@ def command(
         device=str(device),
     )
     serve(station, port, say)
-    tell("stopped; the same command goes on")

@@ -9,6 +9,7 @@ from typing import Any
 
 from hale.pipeline.write import RESULT
 from hale.serve.files import Unknown, opaque, read_table
+from hale.serve.place import MADE
 from hale.serve.review import REVIEW, reviewed
 from hale.serve.volumes import grid_of
 
@@ -129,7 +130,7 @@ def details_of(found: Found, scans: Mapping[str, str]) -> dict[str, Any]:
         "grid": {"shape": list(grid.shape), "spacing": list(grid.spacing)},
         "calibrated": found.detection.get("calibration") is not None,
         "report": (folder / "report.html").is_file(),
-        "dicom": (folder / "mask.seg.dcm").is_file(),
+        "dicom": bool((read_table(folder / MADE) or {}).get("dicom")),
         "review": read_table(folder / REVIEW / "review.json"),
     }
 
