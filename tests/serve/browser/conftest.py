@@ -1,15 +1,18 @@
 """A station with small results, and a browser that notes whatever should not happen."""
 
 import base64
+import gzip
 import io
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,26 +62,29 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def station(made, tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """A running `hale serve` on a copy of the results: the address to open, and the folder."""
-    folder = tmp_path_factory.mktemp("served") / "results"
-    shutil.copytree(made.results, folder)
-    command = [
-        sys.executable,
-        "-c",
-        "from hale.cli import main; main()",
-        "serve",
-        str(folder),
-        "--port",
-        "0",
-    ]
-    command += ["--models", str(made.models), "--cache", str(made.cache)]
-    command += ["--scans", str(made.scans)]
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[str]:
+    """Run `hale serve` on a folder, and give the address to open."""
+    command = [sys.executable, "-c", "from hale.cli import main; main()", "serve", str(folder)]
+    command += ["--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        line = server.stdout.readline()
-        yield re.search(r"http://\S+", line).group(), folder
+        yield re.search(r"http://\S+", server.stdout.readline()).group()
         server.terminate()
+
+
+@pytest.fixture(scope="module")
+def station(request, tmp_path_factory) -> Iterator[str]:
+    """The address of a station on a copy of the results; with no models, on an empty folder."""
+    folder = tmp_path_factory.mktemp("served") / "results"
+    if getattr(request.module, "BARE", False):
+        with served(folder, "--cache", str(folder / "cache")) as address:
+            yield address
+        return
+    made = request.getfixturevalue("made")
+    shutil.copytree(made.results, folder)
+    options = ("--models", made.models, "--scans", made.scans, "--cache", made.cache)
+    with served(folder, *map(str, options)) as address:
+        yield address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +132,39 @@ class Reader:
         data = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
         self.page.evaluate(DROP, data)
 
+    def detect(self, scan: Path, model: str) -> str:
+        """Drop a scan, choose a model, wait for the job, open its last result; return the id."""
+        self.drop(scan)
+        form = self.page.locator("form.start")
+        form.wait_for()
+        for box in form.locator(".models input:checked").all():
+            box.uncheck()
+        form.locator(".models label", has_text=model).first.locator("input").check()
+        form.get_by_role("button", name="Start").click()
+        ended = self.page.locator('.job[data-state="done"], .job[data-state="failed"]').first
+        ended.wait_for(timeout=3 * PATIENCE_MS)
+        assert ended.get_attribute("data-state") == "done", ended.inner_text()
+        ended.get_by_role("link").last.click()
+        self.page.wait_for_selector('body[data-ready^="#/result/"]')
+        return self.page.evaluate("location.hash").split("/")[-1]
+
+    def sign(self) -> None:
+        """Say who reads, where the station asks."""
+        self.page.locator("#who").fill("Dr. Röntgen")
+        self.page.keyboard.press("Enter")
+
+    def exported(self, result: str, name: str) -> bytes:
+        """Return what the page's link gives."""
+        link = self.page.locator(f'a[href="/api/results/{result}/export/{name}"]')
+        answer = self.page.request.get(self.origin + link.get_attribute("href"))
+        assert answer.status == 200, answer.text()
+        return answer.body()
+
+    def image(self, result: str, name: str) -> nib.Nifti1Image:
+        """Return a volume of a result, as the pictures have it."""
+        answer = self.page.request.get(f"{self.origin}/api/results/{result}/files/{name}")
+        return nib.Nifti1Image.from_bytes(gzip.decompress(answer.body()))
+
     def colours(self) -> int:
         """Return how many pixels of the first picture are coloured, the crosshair's left out."""
         self.settled()
@@ -139,8 +178,7 @@ class Reader:
 @pytest.fixture
 def visit(chromium, station) -> Iterator[Callable[..., Reader]]:
     """Open the station; afterwards nothing may have gone wrong, nor been asked of others."""
-    address, _ = station
-    origin = address.split("/?")[0]
+    origin = station.split("/?")[0]
     wrong, contexts, readers = [], [], []
 
     def open_station(*, width: int = 1100, height: int = 660, **how) -> Reader:
@@ -156,7 +194,7 @@ def visit(chromium, station) -> Iterator[Callable[..., Reader]]:
         )
         page.on("request", lambda request: reader.requests.append(request.url))
         page.on("response", lambda answer: reader.policies.add(answer.headers.get(POLICY, "")))
-        page.goto(address)
+        page.goto(station)
         reader.wait("#/")
         return reader
 

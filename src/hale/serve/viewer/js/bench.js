@@ -5,7 +5,7 @@ import { fill, h, segments } from "./dom.js";
 import { load, OUTCOMES, paintLabels } from "./engine.js";
 import { setKeys } from "./keyboard.js";
 import { Pane } from "./pane.js";
-import { figure, volume } from "./words.js";
+import { count, figure, volume } from "./words.js";
 
 const LEGEND = [["true", "True: found lesion"], ["missed", "Missed lesion"], ["false", "False alarm"]];
 
@@ -48,7 +48,7 @@ export async function show(main, [id]) {
     method.value = row.method;
     const whole = row.figures[board.suite.figure ?? "auprc"];
     fill(facts, h("p", { class: "small" }, `${title(row.cohort)}, ${row.contrast}, ${row.disease}. AUPRC ${figure(whole?.value, 3)}`,
-      typeof whole?.low === "number" && ` (${figure(whole.low, 3)} to ${figure(whole.high, 3)})`, `, ${row.cases.length} cases.`));
+      typeof whole?.low === "number" && ` (${figure(whole.low, 3)} to ${figure(whole.high, 3)})`, `, ${count(row.cases.length, "case")}.`));
     await open(state.cases.find((one) => one.id === wanted) ?? state.cases[0]);
   }
 

@@ -113,9 +113,10 @@ function firstChoice(models) {
 }
 
 function modelWords(model) {
-  const contrasts = (model.contrasts ?? []).map((slot) => [slot].flat().join(" or ")).join(" + ");
-  return h("span", {}, model.title || model.name, " ",
-    h("span", { class: "quiet small" }, [model.kind === "model" ? model.name : "", contrasts || "any contrast",
+  const slots = (model.contrasts ?? []).map((slot) => (slot.length >= CONTRASTS.length ? "any contrast" : slot.join(" or ")));
+  const name = model.kind === "model" ? model.name : model.title || model.name;
+  return h("span", {}, h("b", {}, name), " ",
+    h("span", { class: "quiet small" }, [model.kind === "model" && model.method !== name ? model.method : "", slots.join(" + ") || "any contrast",
       model.calibrated ? "" : "no p-values", model.refused].filter(Boolean).join(" · ")));
 }
 

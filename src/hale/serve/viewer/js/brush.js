@@ -3,8 +3,10 @@
 import { putMask } from "./api.js";
 import { load } from "./engine.js";
 import { h, say, segments } from "./dom.js";
+import { keepLargest } from "./regions.js";
 import { whoIs } from "./who.js";
 
+const MOST = 200; // regions that a drawing starts from: a mask counts to 255
 const SIZES = [1, 3, 5, 9, 15];
 
 export class Brush {
@@ -62,6 +64,7 @@ export class Brush {
       say(problem.message);
       return false;
     }
+    if (this.files.mask) this.stage.layers.toggle("mask", false); // the drawing is in its place
     this.nv.drawClearAllUndoBitmaps();
     this.nv.drawAddUndoBitmap();
     this.nv.setDrawColormap({ R: [0, 0], G: [0, 255], B: [0, 170], A: [0, 255], labels: ["", "lesion"] });
@@ -97,6 +100,8 @@ export class Brush {
         }
       }
     }
+    const gone = keepLargest(drawn, [across, back, up], MOST);
+    if (gone) say(`The ${MOST} largest regions are taken; ${gone} smaller ones are not.`);
   }
 
   touched() {

@@ -13,7 +13,10 @@ export function engine() {
   }
   loading ??= new Promise((done, fail) => {
     const script = h("script", { src: "vendor/niivue.umd.js" });
-    script.addEventListener("load", () => done(globalThis.niivue));
+    script.addEventListener("load", () => {
+      prepare(new globalThis.niivue.Niivue({ logLevel: "error" }));
+      done(globalThis.niivue);
+    });
     script.addEventListener("error", () => fail(new Problem("The viewer's code did not load.")));
     document.head.append(script);
   });
@@ -27,7 +30,8 @@ const RAMPS = {
   rare: [[62, 20, 110], [150, 40, 150], [225, 90, 160], [255, 205, 235]],
 };
 
-export function addColours(nv) {
+// Make NiiVue quiet, and our colours known; both hold for all its instances.
+function prepare(nv) {
   for (const [name, steps] of Object.entries(RAMPS)) {
     const at = [0, 1, ...steps.slice(1).map((_, index) => Math.round((255 * (index + 1)) / (steps.length - 1)))];
     const [R, G, B] = [0, 1, 2].map((channel) => [steps[0], ...steps].map((step) => step[channel]));

@@ -14,10 +14,11 @@ export class Findings {
     this.verdicts = Object.fromEntries(Object.entries(review?.lesions ?? {}).map(([label, said]) => [label, said.verdict ?? said]));
     this.body = h("tbody");
     this.head = h("p", { class: "small quiet" });
+    this.chance = h("th", { scope: "col" }, "p");
     this.decide = h("th", { scope: "col" }, "Verdict");
     this.element = h("div", { class: "findings" }, this.head,
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "List of lesions" },
-        h("table", {}, h("thead", {}, h("tr", {}, ["No.", "Volume", "Peak", "p"].map((title) => h("th", { scope: "col" }, title)), this.decide)), this.body)));
+        h("table", {}, h("thead", {}, h("tr", {}, ["No.", "Volume", "Peak"].map((title) => h("th", { scope: "col" }, title)), this.chance, this.decide)), this.body)));
     this.draw();
   }
 
@@ -26,8 +27,8 @@ export class Findings {
   }
 
   // Show what a threshold forms; null: what the calibration keeps.
-  form(lesions) {
-    this.formed = lesions;
+  form(lesions, all = 0) {
+    Object.assign(this, { formed: lesions, all });
     this.at = Math.min(this.at, this.lesions.length - 1);
     this.draw();
   }
@@ -35,10 +36,11 @@ export class Findings {
   draw() {
     const calibrated = !this.formed && this.kept !== null;
     this.decide.hidden = !calibrated;
+    this.chance.hidden = this.kept === null;
     const found = this.lesions;
     this.head.textContent = calibrated
       ? found.length ? `${count(found.length, "component")}, heaviest first. p: chance of one as heavy anywhere in a healthy scan${this.holds ? "." : "; not valid here."}` : "No component is kept."
-      : found.length ? `${count(found.length, "region")} at this threshold, heaviest first.` : "No region at this threshold.";
+      : found.length ? `${count(this.all, "region")} at this threshold, heaviest first${this.all > SHOWN ? `; the first ${SHOWN}` : ""}.` : "No region at this threshold.";
     fill(this.body, found.slice(0, SHOWN).map((lesion, index) => this.line(lesion, index, calibrated)));
     this.body.parentElement.hidden = !found.length;
   }
@@ -50,7 +52,7 @@ export class Findings {
       h("th", { scope: "row" }, h("button", { type: "button", class: "small-button", "aria-label": `Go to ${name}, ${position(lesion.centre_mm)}`,
         onclick: () => this.select(index) }, lesion.label)),
       h("td", {}, volume(lesion.volume_ml)), h("td", {}, figure(lesion.peak, 1)),
-      h("td", {}, lesion.p === null || lesion.p === undefined ? "–" : pValue(lesion.p)),
+      this.kept !== null && h("td", {}, lesion.p === null || lesion.p === undefined ? "–" : pValue(lesion.p)),
       calibrated && h("td", { class: "verdicts" }, ["accept", "reject"].map((verdict) =>
         h("button", { type: "button", class: `small-button ${verdict}`, "aria-pressed": String(said === verdict),
           "aria-label": `${verdict === "accept" ? "Accept" : "Reject"} ${name}`, onclick: () => this.say(lesion.label, verdict) },

@@ -40,7 +40,8 @@ export class Layers {
   }
 
   async fetch(layer) {
-    const image = await load(this.folder + layer.file, { opacity: 0, colormap: { anomaly: "heat", pvalue: "rare" }[layer.kind] ?? "gray" });
+    const colormap = { anomaly: "heat", pvalue: "rare" }[layer.kind] ?? "gray";
+    const image = layer.early ?? await load(this.folder + layer.file, { opacity: 0, colormap });
     if (layer.kind === "anomaly") Object.assign(image, { cal_min: this.range.low, cal_max: this.range.high });
     else if (layer.kind === "pvalue") rarity(image);
     else if (layer.kind === "mask") paintVerdicts(image, this.verdicts);

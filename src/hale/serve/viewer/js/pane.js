@@ -1,6 +1,6 @@
 // One picture: a canvas that NiiVue draws on, its layers, its crosshair.
 
-import { addColours, engine } from "./engine.js";
+import { engine } from "./engine.js";
 import { h } from "./dom.js";
 
 export const VIEWS = { axial: 0, coronal: 1, sagittal: 2, all: 3, solid: 4 };
@@ -20,7 +20,7 @@ export class Pane {
     const { Niivue, DRAG_MODE } = await engine();
     const nv = new Niivue({
       logLevel: "error", loadingText: "", dragAndDropEnabled: false, isRadiologicalConvention: true,
-      sagittalNoseLeft: true, backColor: [0, 0, 0, 1], crosshairColor: [1, 0.84, 0.4, 0.6], crosshairWidth: 0.35,
+      sagittalNoseLeft: true, backColor: [0, 0, 0, 1], crosshairColor: [1, 0.84, 0.4, 0.6], crosshairWidth: 0.4, crosshairWidthUnit: "mm",
       showAllOrientationMarkers: true, fontColor: [0.85, 0.87, 0.9, 1], multiplanarShowRender: 0, multiplanarPadPixels: 4,
       clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "", maxDrawUndoBitmaps: 30, isAntiAlias: false,
     });
@@ -31,7 +31,6 @@ export class Pane {
     const pane = new Pane(nv, figure, canvas, caption);
     pane.mouse(DRAG_MODE);
     await nv.attachToCanvas(canvas);
-    addColours(nv);
     nv.setAtlasOutline(1);
     // Gradients light NiiVue's 3-D surfaces, which are not used here; without a GPU they take as long as all the rest.
     nv.blurShader = nv.sobelFirstOrderShader = nv.passThroughShader;

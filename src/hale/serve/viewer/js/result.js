@@ -5,9 +5,11 @@ import { fill, h, say, segments } from "./dom.js";
 import { Brush } from "./brush.js";
 import { facts, warnings } from "./about.js";
 import { exportsOf } from "./exports.js";
+import { load } from "./engine.js";
 import { Findings } from "./findings.js";
 import { setKeys } from "./keyboard.js";
 import { Layers } from "./layers.js";
+import { highest } from "./regions.js";
 import { Stage } from "./stage.js";
 import { Threshold } from "./threshold.js";
 import { Why } from "./why.js";
@@ -22,17 +24,19 @@ export async function show(main, [id]) {
   const folder = `/api/results/${id}/files/`;
   const holds = detection.p_values?.holds !== false;
   const calibrated = details.calibrated;
-  const range = rangeOf(details);
+  const early = calibrated ? null : await load(folder + files.anomaly, { opacity: 0, colormap: "heat" });
+  const range = rangeOf(details, early);
   document.getElementById("where").textContent = `${detection.id} · ${detection.provenance?.model ?? detection.provenance?.method ?? ""}`;
 
   const why = new Why({ id, calibrated, go: (mm) => stage.lead.to(mm) });
   const stage = new Stage({ folder, files, moved: ({ mm }) => why.look(Array.from(mm).slice(0, 3)) });
   const layers = new Layers({ folder, files, range: { low: range.start, high: range.colours }, unit: calibrated ? "z" : "score", window: () => stage.window(), changed: () => stage.paint() });
+  if (early) layers.get("anomaly").early = early;
   const findings = new Findings({ id, kept: calibrated ? detection.lesions : null, holds, review: details.review,
     go: (mm) => stage.lead?.base && stage.lead.to(mm), verdicts: (said) => layers.setVerdicts(said) });
   layers.setVerdicts(findings.verdicts);
   const threshold = new Threshold({ id, range, start: range.start, calibrated, holds, alpha: detection.calibration?.alpha,
-    shown: (z) => layers.setThreshold(z), formed: (lesions) => findings.form(lesions) });
+    shown: (z) => layers.setThreshold(z), formed: (lesions, all) => findings.form(lesions, all) });
   const exports = exportsOf(id, details);
   const brush = new Brush({ id, folder, files, stage, threshold, kept: (now) => exports.kept(now) });
 
@@ -89,14 +93,14 @@ export async function show(main, [id]) {
 }
 
 // Return where the threshold may lie, where it starts, and where the anomaly's colours end.
-function rangeOf({ detection, calibrated, range }) {
+function rangeOf({ detection, range }, early) {
   const most = range?.max ?? 10;
-  if (calibrated) {
+  if (!early) {
     const z0 = detection.calibration?.z0 ?? 3;
     return { low: range?.min ?? 2, high: Math.max(z0 + 3, Math.ceil(most)), start: z0, colours: Math.max(z0 + 3, Math.min(Math.ceil(most), z0 + 6)) };
   }
   const low = Math.max(0, range?.min ?? 0);
-  return { low, high: most, start: range?.start ?? low + 0.6 * (most - low), colours: most };
+  return { low, high: most, start: Math.max(low, highest(early, 0.01)), colours: most };
 }
 
 function head(detection) {

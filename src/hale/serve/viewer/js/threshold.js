@@ -10,6 +10,7 @@ export class Threshold {
     Object.assign(this, { id, range, start, calibrated, holds, alpha, formed, z: start, asked: 0, answered: 0 });
     const step = calibrated ? 0.05 : (range.high - range.low) / 200;
     this.slider = h("input", { type: "range", id: "threshold", min: range.low, max: range.high, step, value: start });
+    if (!calibrated) this.start = this.z = Number(this.slider.value); // a step of the slider
     this.value = h("output", { class: "num threshold-value", for: "threshold" });
     this.words = h("div", { class: "cost small", "aria-live": "polite" });
     this.back = h("button", { type: "button", class: "small-button", onclick: () => this.set(this.start) },
@@ -29,8 +30,8 @@ export class Threshold {
   }
 
   set(z) {
-    this.z = Math.min(this.range.high, Math.max(this.range.low, z));
-    this.slider.value = this.z;
+    this.slider.value = z;
+    this.z = Math.abs(z - this.start) < 1e-9 ? this.start : Number(this.slider.value);
     this.draw();
     this.show(this.z);
     this.ask();
@@ -67,7 +68,7 @@ export class Threshold {
     this.element.dataset.answered = answer.z;
     fill(this.words, this.calibrated ? [this.isStart && promise(this.alpha), cost(answer, this.holds)] : h("p", {}, "No p-values: this method has no calibration on healthy scans, ",
       "so nothing is known of false alarms. The regions are ranks within this scan."));
-    this.formed(this.isStart && this.calibrated ? null : answer.lesions);
+    this.formed(this.isStart && this.calibrated ? null : answer.lesions, answer.count);
   }
 }
 

@@ -1,11 +1,11 @@
 // Numbers as the reports write them: units, directions, undefined said as such.
 
-const fixed = (value, places) => Number(value).toFixed(places);
+const fixed = (value, places) => Number(value).toFixed(places).replace("-", "−");
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const volume = (ml) => (known(ml) ? `${fixed(ml, ml < 10 ? 2 : 1)} ml` : "–");
 export const figure = (value, places = 2) => (known(value) ? fixed(value, places) : "–");
-export const significant = (value, digits = 3) => (known(value) ? String(Number(value.toPrecision(digits))) : "–");
+export const significant = (value, digits = 3) => (known(value) ? String(Number(value.toPrecision(digits))).replace(/^-/, "−") : "–");
 export const pValue = (p) => (known(p) ? significant(p, 2) : "undefined");
 export const percent = (share) => (known(share) ? `${significant(100 * share, share < 0.1 ? 2 : 3)} %` : "–");
 export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
