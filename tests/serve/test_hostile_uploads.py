@@ -67,7 +67,8 @@ def header(shape: tuple[int, ...], *, bits: int = 32, offset: float = 352.0) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["../../evil.nii.gz", "a/../../evil.nii.gz", "..\\..\\evil.nii.gz", "C:\\evil.nii.gz"]
+    "name",
+    ["../../evil.nii.gz", "a/../../evil.nii.gz", "..\\..\\evil.nii.gz", "C:\\evil.nii.gz", "."],
 )
 def test_archive_with_a_path_that_leaves_it(send, name):
     assert "leaves it" in send(("exam.zip", archive((name, nifti(ball(1))))))["error"]

@@ -65,7 +65,8 @@ def _refuse_trick(member: zipfile.ZipInfo) -> None:
     """Refuse a member that is no plain file within the archive."""
     name = member.filename.replace("\\", "/")
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    first = next(iter(path.parts), ":")
+    if path.is_absolute() or ".." in path.parts or ":" in first:
         raise _refused("holds a path that leaves it")
     mode = member.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):

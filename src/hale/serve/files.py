@@ -42,6 +42,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         try:
             file.write(data)
             file.flush()
+            part.chmod(0o644)
             part.replace(path)
         except OSError:
             part.unlink(missing_ok=True)

@@ -67,6 +67,7 @@ def _only_one(station: Station) -> Iterator[None]:
     """
     try:
         station.inside.mkdir(parents=True, exist_ok=True)
+        station.inside.chmod(0o700)  # what was brought is nobody else's
         lock = (station.inside / "lock").open("w")
     except OSError as error:
         why = f"cannot be written ({error.strerror})"
