@@ -40,7 +40,7 @@ OFFSETS = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profile:
-    """Findings of one scan at every threshold down to a floor; at most 48 kB."""
+    """Findings of one scan at every threshold down to a floor; 32 kB and 12 bytes a lesion."""
 
     threshold: np.ndarray
     """``(k,)``, highest first: where the number of false findings changes."""
@@ -115,7 +115,7 @@ def profile(
         changes = changes[:STEPS]
     return Profile(
         threshold=levels[changes],
-        false=false[changes],
+        false=false[changes].astype(np.int32),
         lesions=thresholds,
         volumes_ml=sizes * voxel_ml,
         floor=floor,

@@ -4,26 +4,43 @@ Scores are counted, not kept. The bits of a float32, with the sign turned over, 
 does; their first 16 name a page, and each page that is met has as many counters as fit: one for
 each float32 there is while few pages are met (then all figures are exact, ties and all), half as
 many each time that the pages outgrow the memory. What shares a counter is taken for tied;
-`Pool.error` bounds what that can do to the AUPRC.
+`Ranking.error` bounds what that can do to the AUPRC.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hale.metrics.voxel import Curve, yes_no
+from hale.metrics.voxel import NAN, Curve, yes_no
 
 BINS = 2**22
 """Counters of each kind, lesion and other: 64 MB in all."""
 PAGES = 2**16
 LOW_BITS = 16
 """Of a number within its page."""
-CHUNK = 2**18
+CHUNK = 2**16
 """Counters that are looked at together."""
 SIGN = np.uint32(2**31)
 TINY = np.finfo(np.float32).tiny
 """Numbers nearer to 0 (1.2e-38) count as 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Figures of all voxels together; NaN where undefined."""
+
+    average_precision: float
+    error: float
+    """How far that may lie from the AUPRC of the scores themselves; 0 if exact.
+
+    Were the scores that share a counter distinct, the lesion voxels among them could come first or
+    last; the bound is the larger difference of these two from the tie.
+    """
+    auroc: float
+    best_dice: float
+    """An oracle, at one threshold for all."""
 
 
 class Pool:
@@ -34,7 +51,7 @@ class Pool:
         >>> pool = Pool()
         >>> pool.add([0.9, 0.4], [1, 0])
         >>> pool.add([0.4, 0.1], [1, 0])
-        >>> pool.curve().average_precision, pool.error
+        >>> pool.ranking().average_precision, pool.error
         (0.8333333333333333, 0.0)
     """
 
@@ -71,48 +88,48 @@ class Pool:
 
     @property
     def error(self) -> float:
-        """Return how far the AUPRC of `curve` may lie from that of the scores; 0 if exact.
+        """Return how far the AUPRC of `ranking` may lie from that of the scores; 0 if exact."""
+        return self.ranking().error
 
-        Were the scores that share a counter distinct, the lesion voxels among them could come first
-        or last; the bound is the larger difference of these two from the tie.
-        """
-        if self.exact:
-            return 0.0
-        counts = self.curve()
-        if not counts.lesion:
-            return 0.0
-        lesion = np.diff(counts.true, prepend=0)
-        before, above, upto = counts.true - lesion, counts.false_above, counts.false
-        lesion = lesion * (counts.threshold != 0)  # that counter holds 0 alone: a true tie
-        tied = counts.true / (counts.true + upto)
-        # Precision as lesion voxels come is concave: at most that of the middle one (Jensen), at
-        # least the mean of the first and the last.
-        middle = before + (lesion + 1) / 2
-        first = (before + 1) / (before + 1 + upto)
-        best = float((lesion * (middle / (middle + above) - tied)).sum())
-        worst = float((lesion * (tied - (first + tied) / 2)).sum())
-        return max(best, worst) / counts.lesion
+    def ranking(self) -> Ranking:
+        """Return the ranking figures, looking at some counters at a time."""
+        (lesion, normal), seen = self._totals(), 0
+        if not lesion:
+            return Ranking(average_precision=NAN, error=0.0, auroc=NAN, best_dice=NAN)
+        precision, below, dice, doubt = 0.0, 0.0, 0.0, np.zeros(2)
+        for piece in self._pieces():
+            if not len(piece.true):
+                continue
+            steps = np.diff(piece.true, prepend=seen)
+            seen = int(piece.true[-1])
+            precision += float((steps * piece.true / (piece.true + piece.false)).sum())
+            below += float((steps * (normal - (piece.false + piece.false_above) / 2)).sum())
+            dice = max(dice, float(piece.dice.max()))
+            doubt += _doubt(piece, steps)
+        return Ranking(
+            average_precision=precision / lesion,
+            error=0.0 if self.exact else float(doubt.max()) / lesion,
+            auroc=below / lesion / normal if normal else NAN,
+            best_dice=dice,
+        )
 
     def curve(self) -> Curve:
         """Return the counts at every threshold that admits another lesion voxel.
 
         Each threshold is the lowest score that its counter can hold, so the counts at it are exact.
+        A row for each counter with a lesion voxel: `ranking` has the same figures without them.
         """
-        parts, seen = [np.zeros((4, 0), np.int64)], np.zeros(2, np.int64)
-        for keys, counts in self._descending():
-            upto = seen[:, None] + counts.cumsum(1)
-            hit = np.flatnonzero(counts[0])
-            parts.append(np.stack([keys[hit], *upto[:, hit], upto[1, hit] - counts[1, hit]]))
-            seen = upto[:, -1]
-        keys, true, false, false_above = np.concatenate(parts, 1)
-        return Curve(
-            threshold=_scores(keys),
-            true=true,
-            false=false,
-            false_above=false_above,
-            lesion=int(seen[0]),
-            normal=int(seen[1]),
-        )
+        pieces = list(self._pieces())
+        lesion, normal = self._totals()
+        names = ("threshold", "true", "false", "false_above")
+        joined = {
+            name: np.concatenate(
+                [np.zeros(0, np.float32 if name == "threshold" else np.int64)]
+                + [getattr(piece, name) for piece in pieces]
+            )
+            for name in names
+        }
+        return Curve(**joined, lesion=lesion, normal=normal)
 
     def threshold_at(self, rate: float | int) -> float:
         """Return the lowest threshold that marks at most a share of the voxels without lesion.
@@ -123,7 +140,7 @@ class Pool:
         Raises:
             ValueError: There is no such voxel, or the rate is no share.
         """
-        normal = int(self._counts[1, : self._used << self._bits].sum())
+        _, normal = self._totals()
         if not normal or not 0 <= rate < 1:
             msg = "needs voxels without lesion and a rate from 0 to below 1"
             raise ValueError(msg)
@@ -149,6 +166,26 @@ class Pool:
         self._slot[new] = self._used + np.arange(len(new))
         self._used += len(new)
 
+    def _totals(self) -> tuple[int, int]:
+        lesion, normal = self._counts[:, : self._used << self._bits].sum(1)
+        return int(lesion), int(normal)
+
+    def _pieces(self) -> Iterator[Curve]:
+        """Yield the curve part by part."""
+        (lesion, normal), seen = self._totals(), np.zeros(2, np.int64)
+        for keys, counts in self._descending():
+            upto = seen[:, None] + counts.cumsum(1)
+            seen = upto[:, -1]
+            hit = np.flatnonzero(counts[0])
+            yield Curve(
+                threshold=_scores(keys[hit]),
+                true=upto[0, hit],
+                false=upto[1, hit],
+                false_above=upto[1, hit] - counts[1, hit],
+                lesion=lesion,
+                normal=normal,
+            )
+
     def _descending(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield lowest keys ``(n,)`` of counters and counts ``(2, n)``, highest key first."""
         pages = np.flatnonzero(self._slot >= 0)[::-1]
@@ -160,6 +197,21 @@ class Pool:
             some = pages[start : start + together]
             keys = (some[:, None] << LOW_BITS) + low
             yield keys.ravel(), held[:, self._slot[some], ::-1].reshape(2, -1)
+
+
+def _doubt(piece: Curve, steps: np.ndarray) -> np.ndarray:
+    """Return what the average precision could gain and lose, ``(2,)``, times all lesion voxels.
+
+    Precision as lesion voxels come is concave: at most that of the middle one (Jensen), at least
+    the mean of the first and the last.
+    """
+    counted = steps * (piece.threshold != 0)  # that counter holds 0 alone: a true tie
+    before = piece.true - steps
+    tied = piece.true / (piece.true + piece.false)
+    middle = before + (steps + 1) / 2
+    first = (before + 1) / (before + 1 + piece.false)
+    gain = counted * (middle / (middle + piece.false_above) - tied)
+    return np.array([gain.sum(), (counted * (tied - first)).sum() / 2])
 
 
 def _keys(score: np.ndarray) -> np.ndarray:

@@ -12,15 +12,14 @@ from hale.metrics.bootstrap import Interval
 from hale.metrics.evaluation import Kind, Maps, region_of, scores_of
 from hale.metrics.froc import Profile, interval, profile
 from hale.metrics.levels import Outline, at_levels, outline
-from hale.metrics.pooled import Pool
-from hale.metrics.voxel import Curve
+from hale.metrics.pooled import Pool, Ranking
 
 FALSE_PER_SCAN = {"froc_05": 0.5, "froc_1": 1.0, "froc_2": 2.0, "froc_4": 4.0}
 """Figures of the free-response curve, and the false findings a scan that each allows."""
-POOLED: dict[str, tuple[Callable[[Curve], float], levels.Figure]] = {
-    "auprc_pooled": (lambda curve: curve.average_precision, levels.average_precision),
-    "auroc_pooled": (lambda curve: curve.auroc, levels.auroc),
-    "best_dice_pooled_oracle": (lambda curve: curve.best_dice, levels.best_dice),
+POOLED: dict[str, tuple[Callable[[Ranking], float], levels.Figure]] = {
+    "auprc_pooled": (lambda ranking: ranking.average_precision, levels.average_precision),
+    "auroc_pooled": (lambda ranking: ranking.auroc, levels.auroc),
+    "best_dice_pooled_oracle": (lambda ranking: ranking.best_dice, levels.best_dice),
 }
 """Figures of pooled voxels: from the pool, and from resampled levels."""
 
@@ -51,10 +50,10 @@ class Together:
         """Return the figures with 95 % intervals over patients; none without a lesion."""
         if not self._outlines:
             return {}
-        curve, counts = self.pool.curve(), at_levels(self._outlines)
+        ranking, counts = self.pool.ranking(), at_levels(self._outlines)
         found = {
             name: levels.interval(
-                counts, resampled, self._ill, value=value(curve), draws=draws, seed=seed
+                counts, resampled, self._ill, value=value(ranking), draws=draws, seed=seed
             )
             for name, (value, resampled) in POOLED.items()
         }
