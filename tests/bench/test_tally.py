@@ -101,3 +101,26 @@ def test_precision_and_recall_of_a_hand_worked_case():
 
     assert recall.tolist() == [0.5, 1.0]
     assert precision == pytest.approx([1.0, 2 / 3])
+
+
+@pytest.mark.parametrize("score", ["saturated", "offset"])
+def test_scores_that_crowd_far_from_0_are_told_apart_all_the_same(score):
+    """A softmax close to 1, a map about 1000: levels relative to 0 would be one or two."""
+    rng = np.random.default_rng(1)
+    truth = rng.random(100_000) < 0.02
+    z = rng.standard_normal(truth.size) + 3 * truth
+    values = 1 - 1e-4 / (1 + np.exp(2 * z)) if score == "saturated" else 1000 + z
+    case = tally(values.astype(np.float32), truth)
+
+    exact = voxel.best_dice(values.astype(np.float32), truth)
+    assert dice_at(case, best_level([case])) == pytest.approx(exact, abs=1e-3)
+
+
+def test_a_case_of_few_scores_is_exact_ties_and_all():
+    rng = np.random.default_rng(2)
+    truth = rng.random(5000) < 0.1
+    values = (rng.integers(0, 40, truth.size) + 10 * truth).astype(np.float32)
+    counts = dense([tally(values, truth)])
+
+    exact = voxel.average_precision(values, truth)
+    assert average_precision(counts, np.array([0])) == pytest.approx(exact, abs=1e-12)

@@ -4,17 +4,20 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hale.bench.card import made
+from hale.bench.figures import Tested
 from hale.bench.markdown import write_markdown
 from hale.bench.measure import measured
+from hale.bench.outcome import ALL, Outcome, attempt
 from hale.bench.page import write_page
 from hale.bench.plan import Job
-from hale.bench.rows import Tested, row_of
-from hale.bench.run import Outcome, entries_for
+from hale.bench.rows import row_of
+from hale.bench.run import entries_for
 from hale.bench.suite import Cohort, Entrant, Kind
 from hale.io.cache import key_of
 from hale.metrics import compare
@@ -39,8 +42,12 @@ def board_of(outcome: Outcome, options: Options) -> Json:
     for entrant in suite.methods:  # one at a time: voxels of all methods would fill the memory
         tested, gone = _cohorts_of(entrant, outcome, options)
         missing += gone
-        rows += [row_of(one, tested, outcome) for one in tested.values()]
         for name, one in tested.items():
+            row, reason = attempt(partial(row_of, one, tested, outcome), outcome, one.jobs[0].run)
+            if row is None:
+                missing.append(_missing(entrant, one.cohort, str(reason)))
+                continue
+            rows.append(row)
             by_case[name][entrant.name] = _mean_by_case(one, suite.figure)
     _compare(rows, by_case, outcome)
     board = {
@@ -79,15 +86,22 @@ def _cohorts_of(
     jobs = [job for job in outcome.jobs if job.entrant is entrant]
     for cohort in outcome.suite.cohorts:
         reason = _absence(entrant, cohort, jobs, outcome)
-        one = None if reason else _tested(entrant, cohort, jobs, outcome, options)
+        one: Tested | None = None
+        if reason is None:
+            work = partial(_tested, entrant, cohort, jobs, outcome, options)
+            one, reason = attempt(work, outcome, jobs[0].run)
         if one is not None and any(one.runs):
             tested[cohort.name] = one
             continue
         if one is not None:
             reason = one.failed[0].reason if one.failed else "there are no maps"
-        told = {"method": entrant.name, "title": entrant.title or entrant.name}
-        missing.append({**told, "cohort": cohort.name, "reason": reason})
+        missing.append(_missing(entrant, cohort, str(reason)))
     return tested, missing
+
+
+def _missing(entrant: Entrant, cohort: Cohort, reason: str) -> Json:
+    told = {"method": entrant.name, "title": entrant.title or entrant.name}
+    return {**told, "cohort": cohort.name, "reason": reason}
 
 
 def _absence(entrant: Entrant, cohort: Cohort, jobs: Sequence[Job], outcome: Outcome) -> str | None:
@@ -104,13 +118,11 @@ def _tested(
     runs, failed = [], dict[str, Failure]()
     for job in jobs:
         entries = entries_for(job, cohort, outcome)
-        cases, lost = measured(job, cohort, entries, outcome.place, options)
+        baseline = outcome.suite.baseline
+        cases, lost = measured(job, cohort, entries, outcome.place, options, baseline=baseline)
         runs.append(cases)
-        reasons = {one.id: one for one in outcome.failed.get((str(job.run), cohort.name), ())}
-        if cohort.name in reasons and not cases:  # the whole cohort failed for one reason
-            failed = reasons
-            continue
-        failed |= {one.id: reasons.get(one.id, one) for one in lost}
+        why = outcome.reasons(job.run, cohort.name)
+        failed |= {f"{job.run} {one.id}": why.get(one.id) or why.get(ALL) or one for one in lost}
     return Tested(
         entrant=entrant, cohort=cohort, jobs=jobs, runs=runs, failed=tuple(failed.values())
     )

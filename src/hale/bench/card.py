@@ -17,6 +17,7 @@ from hale.io.cache import key_of
 from hale.io.model import is_model, read_model
 from hale.io.nifti import file_hash
 from hale.pipeline.model import versions
+from hale.recipe import FOLDERS
 
 
 def made() -> dict[str, Any]:
@@ -99,7 +100,7 @@ def _is_as_asked(job: Job, text: str) -> bool:
     if job.recipe is None:
         return True
     ours, theirs = job.recipe.resolved(), tomllib.loads(text)
-    return all(ours.get(key) == theirs.get(key) for key in ("prep", "method", "post"))
+    return all(ours.get(key) == theirs.get(key) for key in {*ours, *theirs} - {*FOLDERS})
 
 
 def _parameters(state: Mapping[str, np.ndarray]) -> int:

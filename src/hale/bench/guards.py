@@ -21,7 +21,7 @@ from hale.core.types import MaskElsewhere
 from hale.data.cohort import Entry, refuse_repeated_content
 from hale.data.folder import read_folder
 from hale.data.layouts.labels import Labels
-from hale.data.references import read_map
+from hale.data.references import read_grid, read_map
 from hale.io.cache import Cache, key_of
 from hale.io.model import is_model, read_about
 from hale.io.nifti import file_hash, read_volume
@@ -79,7 +79,7 @@ def checked(
     for cohort in suite.cohorts:
         told += _checked_masks(cohort, place, cohorts[cohort.name])
     for job in todo:
-        _refuse_model_that_knows(job, cohorts)
+        _refuse_model_that_knows(job, place.data / suite.healthy, cohorts)
     return tuple(told)
 
 
@@ -97,14 +97,26 @@ def content_of(path: Path, cache: Cache) -> str:
     return bytes(cache.get("content", file_hash(path), read)["key"]).hex()
 
 
+def _contents(entry: Entry, cache: Cache) -> list[str]:
+    """Return what is in the files of an exam; nothing of one that cannot be read.
+
+    Such a scan is neither learnt from nor scored: fit and cohort list it with the reason.
+    """
+    if entry.refusal is not None:
+        return []
+    try:
+        return [content_of(path, cache) for path in entry.files.values()]
+    except Refused:
+        return []
+
+
 def known_of(entries: Iterable[Entry], cache: Cache) -> Known:
     """Return who these scans are of, and what is in them."""
     people, scans = {}, {}
     for entry in entries:
         people[bare(entry.person)] = entry.id
-        if entry.refusal is None:
-            for path in entry.files.values():
-                scans[content_of(path, cache)] = entry.id
+        for content in _contents(entry, cache):
+            scans[content] = entry.id
     return Known(people=people, scans=scans)
 
 
@@ -121,7 +133,7 @@ def truth_of(entry: Entry, labels: Labels) -> tuple[MaskElsewhere, bool]:
     if other.size:
         why = f"holds values other than {', '.join(map(str, known))}, such as {other[0]:g}"
         raise Refused(str(entry.lesion), why, "give a mask of yes and no")
-    if not volume.grid.is_the_same_as(read_map(entry.path).grid):
+    if not volume.grid.is_the_same_as(read_grid(entry.path)):
         why = f"lies on another grid than its scan {entry.path.name}"
         raise Refused(str(entry.lesion), why, "resample the mask to it (nearest neighbour)")
     lesion = labels.lesion_in(volume.values)
@@ -156,8 +168,10 @@ def _of_contrast(folder: Path, contrast: Contrast) -> list[Entry]:
         raise Refused(str(folder), "is not a folder", "give the folder that holds it as --data")
     try:
         return read_folder(folder, ((contrast,),))[0]
-    except Refused:
-        return []
+    except Refused as refusal:
+        if refusal.why.startswith("holds no"):
+            return []
+        raise
 
 
 def _refuse_known(
@@ -165,14 +179,12 @@ def _refuse_known(
 ) -> None:
     """Refuse people, or scans under any name, that are known."""
     for entry in entries:
-        if entry.refusal is not None:
-            continue
         twin = known.people.get(bare(entry.person))
         if twin is not None:
             why = f"{entry.person} {what} ({twin}) and is tested on ({entry.id})"
             raise Refused(where, why, "give each person one split; rename two people of one name")
-        for path in entry.files.values():
-            twin = known.scans.get(content_of(path, cache))
+        for content in _contents(entry, cache):
+            twin = known.scans.get(content)
             if twin is not None:
                 why = f"{entry.id} holds the same image as {twin}, which {what}"
                 raise Refused(where, why, "keep one of them")
@@ -182,8 +194,7 @@ def _refuse_twice(cohort: Cohort, entries: Sequence[Entry], cache: Cache) -> Non
     """Refuse one image under two names: it would count twice."""
     seen: dict[str, str] = {}
     for entry in entries:
-        for path in entry.files.values() if entry.refusal is None else ():
-            content = content_of(path, cache)
+        for content in _contents(entry, cache):
             if content in seen:
                 why = f"{entry.id} holds the same image as {seen[content]}"
                 raise Refused(f"cohort {cohort.name}", why, "keep one of them")
@@ -208,16 +219,23 @@ def _checked_masks(cohort: Cohort, place: Place, entries: Sequence[Entry]) -> li
     return [f"{cohort.name}: {len(empty)} reference masks are empty, no figure is of them: {names}"]
 
 
-def _refuse_model_that_knows(job: Job, cohorts: Mapping[str, Sequence[Entry]]) -> None:
-    """Refuse a model that has learnt from, or was calibrated on, what it is tested on."""
+def _refuse_model_that_knows(
+    job: Job, healthy: Path, cohorts: Mapping[str, Sequence[Entry]]
+) -> None:
+    """Refuse a model that has learnt from, or was calibrated on, what it is tested on.
+
+    Scans are known by their files; by their ids too if it learnt from a data set of this name.
+    """
     if job.model is None or not is_model(job.model):
         return
     provenance = read_about(job.model)[0].provenance
     seen, ids = files_seen(provenance), set[str]()
+    same = provenance.get("fit", {}).get("data") == healthy.name
     for part in (Split.STANDARDISE, Split.CALIBRATE):
         record = provenance.get(part, {})
-        ids.update(record.get("scans", ()))
+        ids.update(record.get("scans", ()) if same else ())
         seen.update(*record.get("sha256", {}).values())
+    ids.update(provenance.get("fit", {}).get("scans", ()) if same else ())
     cases = {bare(name) for name in provenance.get("fit", {}).get("cases", {}).get("people", ())}
     for cohort in job.cohorts:
         entries = cohorts[cohort.name]

@@ -6,22 +6,21 @@ measured again.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from hale.bench.cohorts import labels_of
-from hale.bench.guards import truth_of
-from hale.bench.place import Place
+from hale.bench.place import Place, Run
 from hale.bench.plan import Job
 from hale.bench.planting import spot_of
 from hale.bench.suite import Cohort, Kind
 from hale.bench.tally import Tally, tally
 from hale.core.errors import Refused
+from hale.core.types import Mask
 from hale.data.cohort import Entry
 from hale.data.layouts.labels import Labels
 from hale.data.references import MapFiles, find_maps, read_map, read_on
@@ -34,7 +33,7 @@ from hale.pipeline.job import Options
 from hale.pipeline.workers import Failure
 from hale.pipeline.write import RESULT
 
-VERSION = 2
+VERSION = 3
 """Of what is measured: another number measures all maps again."""
 ROW = TypeAdapter(Row)
 OWN = "score.nii.gz"
@@ -58,22 +57,57 @@ class Measured:
     """That its map took, NaN if nobody says."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ruler:
+    """By what the maps of a cohort are measured."""
+
+    labels: Labels
+    """What the values of its masks mean."""
+    kind: Kind
+    extracted: bool
+    """Whether its scans are 0 outside the brain."""
+    baseline: Path
+    """Maps of the baseline, whose brain all methods are ranked in where the data bring none."""
+    kept: Path
+    """Where figures are kept."""
+
+    def brain_of(self, entry: Entry) -> Path | None:
+        """Return the brain in which every method is ranked: the data's, else the baseline's."""
+        theirs = self.baseline / entry.id / "brain.nii.gz"
+        return entry.brain or (theirs if theirs.is_file() else None)
+
+
 def measured(
-    job: Job, cohort: Cohort, entries: list[Entry], place: Place, options: Options
+    job: Job,
+    cohort: Cohort,
+    entries: list[Entry],
+    place: Place,
+    options: Options,
+    *,
+    baseline: str,
 ) -> tuple[list[Measured], list[Failure]]:
-    """Return the figures of all cases of a cohort that have a map, and why others have none."""
-    labels = labels_of(cohort, place)
+    """Return the figures of all cases of a cohort that have a map, and why others have none.
+
+    Args:
+        job: Whose maps.
+        cohort: Of which cohort.
+        entries: Its cases.
+        place: Where the maps are.
+        options: Who measures, and who is told.
+        baseline: The method in whose brain all are ranked, where the data bring none.
+    """
     try:
         maps = find_maps(maps_folder(job, cohort, place))
     except Refused as refusal:
         return [], [Failure(id=cohort.name, reason=str(refusal))]
-    work = partial(
-        measure,
-        maps=maps,
-        labels=labels,
+    ruler = Ruler(
+        labels=labels_of(cohort, place),
         kind=cohort.kind,
+        extracted=cohort.extracted,
+        baseline=place.maps_of(Run(method=baseline, seed=job.run.seed, fold=0), cohort.name),
         kept=place.figures_of(job.run, cohort.name),
     )
+    work = partial(measure, maps=maps, ruler=ruler)
     name = f"measuring {job.run} on {cohort.name}"
     options.progress(name, 0, len(entries))
     results: dict[str, Measured | Failure] = {}
@@ -93,43 +127,41 @@ def maps_folder(job: Job, cohort: Cohort, place: Place) -> Path:
     return folder / cohort.name if (folder / cohort.name).is_dir() else folder
 
 
-def measure(
-    entry: Entry, *, maps: Mapping[str, MapFiles], labels: Labels, kind: Kind, kept: Path
-) -> Measured | Failure:
+def measure(entry: Entry, *, maps: Mapping[str, MapFiles], ruler: Ruler) -> Measured | Failure:
     """Return the figures of one case, kept or measured now, or why there are none."""
     if entry.id not in maps:
         return Failure(id=entry.id, reason="has no map")
     files = maps[entry.id]
     own = files.anomaly.with_name(OWN)
-    inputs = [files.anomaly, files.brain, files.pvalue, files.mask, own, entry.lesion]
+    within = ruler.brain_of(entry)
+    inputs = [files.anomaly, files.brain, files.pvalue, files.mask, own, entry.lesion, within]
+    if ruler.extracted:
+        inputs.append(entry.path)
     hashes = [file_hash(path) if path is not None and path.is_file() else "" for path in inputs]
-    key = key_of(VERSION, str(kind), hashes)
-    place = kept / entry.id
+    key = key_of(VERSION, str(ruler.kind), entry.person, repr(ruler.labels), hashes)
+    place = ruler.kept / entry.id
     if (there := _kept(place, key)) is not None:
         return there
     try:
-        made = _measured(entry, files, own, labels, kind)
+        made = _measured(entry, files, own, ruler)
     except Refused as refusal:
         return Failure(id=entry.id, reason=str(refusal))
     _keep(place, key, made)
     return made
 
 
-def _measured(entry: Entry, files: MapFiles, own: Path, labels: Labels, kind: Kind) -> Measured:
-    case, _ = read_case(files, None)
-    truth = np.zeros(case.anomaly.shape, bool)
-    if kind is not Kind.HEALTHY:
-        truth, _ = truth_of(entry, labels)
-        read_on(entry.lesion or entry.path, read_map(files.anomaly).grid)  # refused elsewhere
+def _measured(entry: Entry, files: MapFiles, own: Path, ruler: Ruler) -> Measured:
+    case, truth = _case(entry, files, ruler)
+    kind = ruler.kind
     what = evaluation.Kind.LESION if truth.any() else evaluation.Kind.EMPTY
     if kind is Kind.HEALTHY:
         what = evaluation.Kind.HEALTHY
     row = evaluation.score_case(entry.id, entry.person, what, case, truth)
-    region = evaluation.region_of(case, truth)
-    tallies = {"map": tally(evaluation.scores_of(case)[region], truth[region])}
+    region, shown = evaluation.region_of(case, truth), evaluation.scores_of(case)
+    tallies = {"map": tally(shown[region], truth[region])}
     figures: dict[str, float] = {}
     if own.is_file():
-        raw = Maps(**{**_fields(case), "anomaly": read_on(own, read_map(files.anomaly).grid)})
+        raw = replace(case, anomaly=read_on(own, read_map(files.anomaly).grid))
         scores = evaluation.scores_of(raw)[region]
         tallies["own"] = tally(scores, truth[region])
         counts = voxel.curve(scores, truth[region])
@@ -143,13 +175,39 @@ def _measured(entry: Entry, files: MapFiles, own: Path, labels: Labels, kind: Ki
         spot=_spot(entry) if kind is Kind.SYNTHETIC else None,
         own=figures,
         tallies=tallies,
-        profile=froc.profile(case.anomaly, truth, voxel_ml=case.voxel_ml, region=region),
+        profile=froc.profile(shown, truth, voxel_ml=case.voxel_ml, region=region),
         seconds=_seconds(files.anomaly.with_name(RESULT)),
     )
 
 
-def _fields(case: Maps) -> dict[str, Any]:
-    return {field.name: getattr(case, field.name) for field in fields(case)}
+def _case(entry: Entry, files: MapFiles, ruler: Ruler) -> tuple[Maps, Mask]:
+    """Return the maps of a case, ranked where all methods are, and its lesion.
+
+    Voxels that the data set leaves out of its evaluation are left out of everything.
+
+    Raises:
+        Refused: As `read_case`; a mask on another grid.
+    """
+    case, truth = read_case(files, None, within=ruler.brain_of(entry))
+    grid = read_map(files.anomaly).grid
+    if case.within is None and ruler.extracted:
+        case = replace(case, within=read_on(entry.path, grid) > 0)
+    if case.brain is None and case.within is not None:
+        case = replace(case, brain=case.within)
+    if ruler.kind is Kind.HEALTHY or entry.lesion is None:
+        return case, truth
+    values = read_on(entry.lesion, grid)
+    truth = ruler.labels.lesion_in(values)
+    ignored = ruler.labels.ignored_in(values)
+    if ignored.any():
+        case = replace(
+            case,
+            brain=(np.ones_like(truth) if case.brain is None else case.brain) & ~ignored,
+            within=None if case.within is None else case.within & ~ignored,
+            mask=None if case.mask is None else np.where(ignored, 0, case.mask),
+            pvalue=None if case.pvalue is None else np.where(ignored, 1, case.pvalue),
+        )
+    return case, truth
 
 
 def _spot(entry: Entry) -> tuple[float, float]:

@@ -15,7 +15,14 @@ from hale.data.cohort import Entry
 from hale.io.model import is_model
 from hale.pipeline.single import names_a_method, single_scan_recipe
 from hale.pipeline.write import RESULT
-from hale.recipe import Recipe, StageRecipe, bundled_or_path, read_recipe, read_stage
+from hale.recipe import (
+    STAGE_SECTIONS,
+    Recipe,
+    StageRecipe,
+    bundled_or_path,
+    read_recipe,
+    read_stage,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +121,8 @@ def recipes_of(
         settings.append(f"base={_fitted_before(place, below, suite) or place.model(below)}")
     if entrant.pretrain:
         settings.append(f"pretrained={place.encoder(run)}")
-        asked = [*suite.settings, f"seed={run.seed}"]
+        shared = [one for one in suite.settings if one.partition(".")[0] in STAGE_SECTIONS]
+        asked = [*shared, f"seed={run.seed}"]
         stage = read_stage(bundled_or_path(entrant.pretrain), asked)
         return read_recipe(bundled_or_path(entrant.recipe), settings), stage
     return read_recipe(bundled_or_path(entrant.recipe), settings), None

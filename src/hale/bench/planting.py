@@ -67,8 +67,9 @@ class Planter:
 
     def key(self, host: Entry) -> str:
         """Return what a case is known by: host, seed, shapes."""
-        names = [] if self.shapes is None else [path.name for path in masks_at(self.shapes)]
-        return key_of(host.sha256, self.seed(host.id), names)
+        files = [] if self.shapes is None else masks_at(self.shapes)
+        shapes = [[path.name, path.stat().st_size] for path in files]
+        return key_of(host.sha256, self.seed(host.id), shapes, self.extracted)
 
 
 def spots(lesions: Planted) -> list[Spot]:

@@ -9,9 +9,9 @@ import numpy as np
 from hale.bench.cohorts import labels_of
 from hale.bench.guards import truth_of
 from hale.bench.measure import Measured, maps_folder
+from hale.bench.outcome import Outcome
 from hale.bench.pictures import Seen, draw_case
 from hale.bench.plan import Job
-from hale.bench.run import Outcome
 from hale.bench.suite import Cohort, Kind
 from hale.data.cohort import Entry
 from hale.data.references import MapFiles, find_maps, read_map, read_on

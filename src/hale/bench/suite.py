@@ -206,7 +206,8 @@ class Suite:
     phantoms: Phantoms | None = None
     """Made below ``healthy`` if given, instead of data."""
     settings: tuple[str, ...] = ()
-    """``section.key=value`` for every recipe, pretraining included; an entrant's own win."""
+    """``section.key=value`` for every recipe; an entrant's own win. Those of ``cohort`` and
+    ``prep`` are for pretraining too."""
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)] = (0,)
     folds: Annotated[int, Ge(1)] = 1
     """Ways of dividing the healthy people, or folds of published lists."""

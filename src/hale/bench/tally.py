@@ -1,7 +1,8 @@
 """Voxels of one case counted by score, so that a threshold for many cases needs no map again.
 
-Scores are told apart to 11 bits of their mantissa: two that differ by less than 0.05 % may share a
-level, and count as tied. A threshold that is chosen on tallies is the lower edge of a level.
+Each float32 is a level of its own where a case has few different scores; where it has more than
+`MOST`, the last bits are dropped, one by one, until that many levels are left, and what shares a
+level counts as tied. A threshold that is chosen on tallies is the lower edge of a level.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,8 @@ import numpy as np
 
 from hale.core.types import Map
 
-BITS = 12
-"""Of a float32 that are dropped."""
-LEVELS = 2 ** (32 - BITS)
+MOST = 2**15
+"""Levels of a case: a twentieth of a per cent apart where they spread over all of an octave."""
 GROUPS = 1024
 """Of levels, that an interval resamples: each of about as many lesion voxels."""
 
@@ -23,7 +23,7 @@ class Tally:
     """Counts of one case by level of the score; levels without a voxel are left out."""
 
     level: np.ndarray
-    """int32 ``(n,)``, rising with the score."""
+    """int64 ``(n,)``, rising with the score."""
     lesion: np.ndarray
     """int32 ``(n,)``, lesion voxels of that level."""
     normal: np.ndarray
@@ -32,23 +32,28 @@ class Tally:
 
 def tally(scores: np.ndarray, truth: np.ndarray) -> Tally:
     """Return the counts of scores ``(voxels,)``, of which ``truth`` says which are lesion."""
-    levels = level_of(scores)
-    level, at = np.unique(levels, return_inverse=True)
+    level, at = np.unique(level_of(scores), return_inverse=True)
+    dropped = 0
+    while len(np.unique(level >> dropped)) > MOST:
+        dropped += 1
+    if dropped:
+        level, again = np.unique(level >> dropped << dropped, return_inverse=True)
+        at = again[at]
     lesion = np.bincount(at, truth, len(level)).astype(np.int32)
     counts = np.bincount(at, minlength=len(level)).astype(np.int32)
-    return Tally(level=level.astype(np.int32), lesion=lesion, normal=counts - lesion)
+    return Tally(level=level, lesion=lesion, normal=counts - lesion)
 
 
 def level_of(scores: Map | np.ndarray) -> np.ndarray:
     """Return the level of each score, int64: the order of float32, negative ones below."""
     bits = (np.asarray(scores, np.float32) + np.float32(0)).view(np.uint32)  # -0 is 0
     ordered = np.where(bits & 0x80000000, ~bits, bits | 0x80000000)
-    return (ordered >> BITS).astype(np.int64)
+    return ordered.astype(np.int64)
 
 
 def threshold_of(level: int) -> float:
     """Return the lowest score of a level."""
-    ordered = np.uint32(level << BITS)
+    ordered = np.uint32(level)
     bits = ordered & 0x7FFFFFFF if ordered & 0x80000000 else ~ordered
     return float(np.array([bits], np.uint32).view(np.float32)[0])
 
@@ -72,16 +77,16 @@ def best_level(cases: Sequence[Tally]) -> int:
     ill = [case for case in cases if case.lesion.any()]
     if not ill:
         raise ValueError("no case has a lesion to choose a threshold by")
-    total = np.zeros(LEVELS + 1)
+    levels = np.unique(np.concatenate([case.level for case in ill]))
+    steps = np.zeros(len(levels))
     for case in ill:
         true, false = case.lesion[::-1].cumsum(), case.normal[::-1].cumsum()
         dice = 2 * true / (case.lesion.sum() + true + false)
         # from each level of its own down to the next: what is between marks no other voxel
-        steps = np.diff(dice, prepend=0)
-        np.add.at(total, case.level[::-1], steps)
-    curve = total[::-1].cumsum()[::-1]
+        steps[np.searchsorted(levels, case.level[::-1])] += np.diff(dice, prepend=0)
+    curve = steps[::-1].cumsum()[::-1]
     best = np.flatnonzero(curve >= curve.max() - 1e-12)
-    return int(best[-1])
+    return int(levels[best[-1]])
 
 
 def dense(cases: Sequence[Tally]) -> np.ndarray:
@@ -89,7 +94,7 @@ def dense(cases: Sequence[Tally]) -> np.ndarray:
 
     int64 ``(case, 2, level)``: lesion voxels, others.
     """
-    levels = np.unique(np.concatenate([case.level for case in cases] or [np.zeros(0, np.int32)]))
+    levels = np.unique(np.concatenate([case.level for case in cases] or [np.zeros(0, np.int64)]))
     counts = np.zeros((len(cases), 2, len(levels)), np.int64)
     for number, case in enumerate(cases):
         at = np.searchsorted(levels, case.level)

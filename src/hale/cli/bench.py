@@ -1,7 +1,7 @@
 """`hale bench`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,11 @@ from hale.cli.output import print_json, say
 from hale.cli.progress import Bars
 from hale.core.errors import Refused
 from hale.core.run import Device, Precision
+
+if TYPE_CHECKING:
+    from hale.bench.place import Place
+
+FINISHED_WITH_FAILURES = 3
 
 
 def command(
@@ -64,7 +69,8 @@ def command(
     anything is fitted, the suite is checked for the ways to fool oneself: people on both sides,
     thresholds chosen on the test set, masks that are none.
 
-    The result is OUT/leaderboard: index.html, leaderboard.md, leaderboard.json.
+    The result is OUT/leaderboard: index.html, leaderboard.md, leaderboard.json. What fails is a row
+    with its reason, and the exit status is 3 then.
 
     Examples:
       hale bench
@@ -75,14 +81,10 @@ def command(
 
       hale bench soop-flair --data scans/ --models models/ --out bench
     """
-    from hale.bench.suite import read_suite, suites
+    from hale.bench.suite import read_suite
 
     if suite is None:
-        titles = {name: read_suite(name).title for name in suites()}
-        if json:
-            print_json(titles)
-        else:
-            say("\n".join(f"{name}: {title}" for name, title in titles.items()))
+        _list(json=json)
         return
     chosen = read_suite(suite, setting or ())
     if out is None:
@@ -119,6 +121,24 @@ def command(
     write_board(board, outcome)
     if json:
         print_json(board)
-        return
+    else:
+        _tell(place)
+    if not outcome.is_whole:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def _tell(place: "Place") -> None:
+    """Print the leaderboard, and where the page is."""
     say((place.board / "leaderboard.md").read_text(encoding="utf-8").rstrip())
     say(f"open {place.board / 'index.html'}")
+
+
+def _list(*, json: bool) -> None:
+    """Print the bundled suites."""
+    from hale.bench.suite import read_suite, suites
+
+    titles = {name: read_suite(name).title for name in suites()}
+    if json:
+        print_json(titles)
+    else:
+        say("\n".join(f"{name}: {title}" for name, title in titles.items()))

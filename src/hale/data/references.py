@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -154,6 +155,23 @@ def read_map(path: Path) -> Volume:
         )
     grid = Grid(shape=values.shape, affine=np.asarray(image.affine, np.float64))
     return Volume(values=np.ascontiguousarray(values), grid=grid)
+
+
+def read_grid(path: Path) -> Grid:
+    """Return where the voxels of an image are, its axes turned to RAS+; no voxel is read.
+
+    Raises:
+        Refused: The file cannot be read.
+    """
+    try:
+        image: Any = nib.load(path)
+        affine = np.asarray(image.affine, np.float64)
+        orientation = nib.io_orientation(affine)
+        i, j, k = (int(image.shape[int(axis)]) for axis in np.argsort(orientation[:, 0]))
+    except (ImageFileError, OSError, EOFError, zlib.error, ValueError, IndexError) as error:
+        raise Refused(str(path), f"cannot be read ({error})", "write the file again") from error
+    turned = affine @ nib.orientations.inv_ornt_aff(orientation, image.shape[:3])
+    return Grid(shape=(i, j, k), affine=turned)
 
 
 def read_mask(path: Path, grid: Grid) -> Mask:

@@ -45,6 +45,9 @@ class Maps:
     """Higher = more abnormal."""
     brain: Mask | None
     """None: the whole grid is ranked."""
+    within: Mask | None = None
+    """Where every method is ranked, whatever brain it found: voxels that its own brain leaves out
+    come last. None: its own brain decides."""
     pvalue: Map | None
     mask: Labels | None
     voxel_ml: float
@@ -172,14 +175,23 @@ def score_case(id_: str, patient: str, kind: Kind, maps: Maps, truth: Mask) -> R
         components=float(counts.components) if counts else NAN,
         false_components=float(counts.false) if counts else NAN,
         flagged=NAN if found is None else float(found.any()),
-        score=top_mean(maps.anomaly[region]),
+        score=top_mean(maps.anomaly if maps.brain is None else maps.anomaly[maps.brain]),
         counts=counts,
     )
 
 
 def region_of(maps: Maps, truth: Mask) -> Mask:
-    """Return the voxels that are ranked: the brain and what of the lesion it leaves out."""
-    return np.ones_like(truth) if maps.brain is None else maps.brain | truth
+    """Return the voxels that are ranked: the brain and what of the lesion it leaves out.
+
+    A brain that is too small would leave out the very voxels that a map must rank below a lesion:
+    where several methods are compared, `Maps.within` says where all of them are ranked.
+    """
+    if maps.brain is None:
+        return np.ones_like(truth)
+    region: Mask = maps.brain | truth
+    if maps.within is not None:
+        region = region | maps.within
+    return region
 
 
 def scores_of(maps: Maps) -> Map:

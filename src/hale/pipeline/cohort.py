@@ -6,8 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache as once
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hale.core.run import Precision
 from hale.core.scan import RawScan, Slots
 from hale.data.cohort import Entry
 from hale.io.cache import Cache
+from hale.io.model import read_about
 from hale.pipeline.detect import detect
 from hale.pipeline.model import Model, load_model
 from hale.pipeline.prepare import Progress, read_entry, silent
@@ -81,8 +81,10 @@ class Job:
         """Return name and hash of what finds the lesions: results are known by them."""
         if self.recipe is not None:
             return self.recipe.method_name, recipe_hash(self.recipe)
-        model = self.model()
-        return model.name, model.sha256
+        if self.model_folder is None:
+            raise Refused("--model", "is missing", "give --model FOLDER or --method NAME")
+        _, sha256 = read_about(self.model_folder)
+        return self.model_folder.name, sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +144,7 @@ def detect_entry(job: Job, entry: Entry) -> Failure | None:
     return None
 
 
-@once
+@lru_cache(maxsize=2)
 def _model(folder: Path, sha256: str, device: str, precision: Precision) -> Model:
     """Return the model of this hash, read once per process."""
     return load_model(folder, device=device, precision=precision)
@@ -160,7 +162,9 @@ def _claim(out: Path, name: str, sha256: str, *, overwrite: bool) -> None:
                 raise Refused(str(out), why, "give another --out, or --overwrite")
             _set_aside(out)
         out.mkdir(parents=True, exist_ok=True)
-        mark.write_text(json.dumps({"model": name, "model_sha256": sha256}))
+        part = out / f".{MARK}.part"
+        part.write_text(json.dumps({"model": name, "model_sha256": sha256}), encoding="utf-8")
+        part.replace(mark)
     except OSError as error:
         why = f"cannot be used ({error.strerror or error})"
         raise Refused(str(out), why, "give another --out") from None

@@ -13,7 +13,8 @@ import numpy as np
 from rich.table import Table
 
 from hale.core.errors import Refused
-from hale.core.types import Mask
+from hale.core.grid import Grid
+from hale.core.types import Labels, Mask
 from hale.data.references import (
     MapFiles,
     find_brains,
@@ -104,7 +105,7 @@ def evaluate(
     rows, together = [], Together()
     for id_ in sorted(said | references.keys()):
         files = replace(found[id_], brain=found[id_].brain or brains.get(id_))
-        case, lesion = read_case(files, references.get(id_))
+        case, lesion = read_case(files, references.get(id_), within=brains.get(id_))
         kind = _kind(references.get(id_), lesion, healthy=id_ in said)
         rows.append(score_case(id_, patient_of(id_), kind, case, lesion))
         together.add(patient_of(id_), kind, case, lesion)
@@ -130,20 +131,43 @@ def patient_of(id_: str) -> str:
     return person.group() if person else id_
 
 
-def read_case(files: MapFiles, reference: Path | None) -> tuple[Maps, Mask]:
-    """Return the maps of one scan and its lesion, all False without a reference mask."""
+def read_case(
+    files: MapFiles, reference: Path | None, *, within: Path | None = None
+) -> tuple[Maps, Mask]:
+    """Return the maps of one scan and its lesion, all False without a reference mask.
+
+    Args:
+        files: Of the scan.
+        reference: Its reference mask.
+        within: A brain in which every method is ranked, if there is one.
+
+    Raises:
+        Refused: A file that cannot be read, is no mask, or lies on another grid; an empty brain.
+    """
     anomaly = read_map(files.anomaly)
     grid = anomaly.grid
+    brain = None if files.brain is None else read_mask(files.brain, grid)
+    if brain is not None and not brain.any():
+        raise Refused(str(files.brain), "is empty", "give the brain, or no such file")
     case = Maps(
         anomaly=anomaly.values,
-        brain=None if files.brain is None else read_mask(files.brain, grid),
+        brain=brain,
+        within=None if within is None else read_mask(within, grid),
         pvalue=None if files.pvalue is None else read_on(files.pvalue, grid),
-        mask=None if files.mask is None else read_on(files.mask, grid).astype(np.int32),
+        mask=None if files.mask is None else _labels_of(files.mask, grid),
         voxel_ml=grid.voxel_ml,
         spacing=grid.spacing,
     )
     lesion = np.zeros(grid.shape, bool) if reference is None else read_mask(reference, grid)
     return case, lesion
+
+
+def _labels_of(path: Path, grid: Grid) -> Labels:
+    """Return a mask of numbered lesions; one of shares, which a cast would empty, is refused."""
+    values = read_on(path, grid)
+    if (values != np.rint(values)).any():
+        raise Refused(str(path), "holds fractions, and is no mask", "threshold it, or take it away")
+    return values.astype(np.int32)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:

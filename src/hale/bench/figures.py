@@ -1,0 +1,170 @@
+"""Figures of a method on a cohort, with intervals over patients and the spread over runs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hale.bench import tally
+from hale.bench.measure import Measured
+from hale.bench.outcome import Outcome
+from hale.bench.plan import Job
+from hale.bench.suite import Cohort, Entrant
+from hale.metrics import compare, froc
+from hale.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
+from hale.metrics.evaluation import Kind as CaseKind
+from hale.metrics.evaluation import summarise
+from hale.metrics.together import FALSE_PER_SCAN
+from hale.pipeline.workers import Failure
+
+Json = dict[str, Any]
+RUNS = "runs"
+"""Value of each run, by seed and fold, until the spread is known."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tested:
+    """One method on one cohort: the runs over seeds and folds, and what each measured."""
+
+    entrant: Entrant
+    cohort: Cohort
+    jobs: Sequence[Job]
+    runs: Sequence[Sequence[Measured]]
+    """Of each job, one per case."""
+    failed: Sequence[Failure]
+
+    @property
+    def everything(self) -> list[Measured]:
+        """Return the cases of all runs: of a patient all are drawn together."""
+        return [one for cases in self.runs for one in cases]
+
+    @property
+    def patients(self) -> list[str]:
+        """Return whose each case of `everything` is."""
+        return [one.row.patient for one in self.everything]
+
+
+def figures_of(one: Tested, healthy: Tested | None, outcome: Outcome) -> Json:
+    """Return all figures with intervals over patients and the spread over seeds and folds.
+
+    Args:
+        one: A method on a cohort.
+        healthy: The same method on the healthy cohort beside it, or on itself; None: there is none.
+        outcome: Of the suite.
+    """
+    figures = {**_summary(one, healthy, outcome), **_own(one, outcome)}
+    figures |= _free_response(one, healthy, outcome)
+    for kind, name in (("map", "auprc_pooled"), ("own", "auprc_own_pooled")):
+        if one.everything and all(kind in case.tallies for case in one.everything):
+            figures[name] = _pooled(one, kind, outcome)
+    for figure in figures.values():
+        runs = figure.pop(RUNS, {})
+        spread = compare.spread({key: v for key, v in runs.items() if v is not None})
+        figure |= {"seed_sd": spread.seed_sd, "fold_sd": spread.fold_sd}
+    return figures
+
+
+def _summary(one: Tested, healthy: Tested | None, outcome: Outcome) -> dict[str, Json]:
+    """Return the figures of maps and masks, the mean over runs.
+
+    All cases of a patient, of all runs, are drawn together. Scans of two models
+    are never ranked together: the mean is of each run's own figure.
+    """
+    suite = outcome.suite
+    beside = None if healthy is one else healthy
+    rows = [case.row for case in [*one.everything, *(beside.everything if beside else ())]]
+    summary = summarise(rows, draws=suite.draws, seed=suite.seed)
+    figures = {name: figure_of(interval, len(one.runs)) for name, interval in summary.items()}
+    alike = {} if beside is None else _by_run(beside)
+    for key, cases in _by_run(one).items():
+        run = [case.row for case in (*cases, *alike.get(key, ()))]
+        for name, interval in summarise(run, draws=2, seed=0).items():
+            figures[name].setdefault(RUNS, {})[key] = interval.value
+    for figure in figures.values():
+        mean = mean_of(list(figure[RUNS].values()))
+        figure["value"] = math.nan if mean is None else mean
+    return figures
+
+
+def _own(one: Tested, outcome: Outcome) -> dict[str, Json]:
+    """Return the figures of the method's own score."""
+    figures = {}
+    for name in sorted({name for case in one.everything for name in case.own}):
+        values = [case.own.get(name, math.nan) for case in one.everything]
+        runs = {
+            key: mean_of([case.own.get(name, math.nan) for case in cases])
+            for key, cases in _by_run(one).items()
+        }
+        figures[name] = {**mean_figure(values, one, outcome), RUNS: runs}
+    return figures
+
+
+def _pooled(one: Tested, kind: str, outcome: Outcome) -> Json:
+    """Return the average precision over the voxels of all cases as if of one, mean over runs."""
+    kept = {key: cases for key, cases in _by_run(one).items() if cases}
+    groups, alone = [], {}
+    for key, cases in kept.items():
+        counts = tally.dense([case.tallies[kind] for case in cases])
+        alone[key] = tally.average_precision(counts, np.arange(len(cases)))
+        groups.append(tally.grouped(counts))
+    sizes = [len(cases) for cases in kept.values()]
+    run = np.repeat(np.arange(len(sizes)), sizes)
+    place = np.concatenate([np.arange(size) for size in sizes])
+
+    def mean(at: np.ndarray) -> float:
+        parts = [
+            tally.average_precision(part, place[at[run[at] == number]])
+            for number, part in enumerate(groups)
+        ]
+        defined = [part for part in parts if not math.isnan(part)]
+        return float(np.mean(defined)) if defined else math.nan
+
+    suite = outcome.suite
+    interval = bootstrap(mean, one.patients, draws=min(suite.draws, 1000), seed=suite.seed)
+    values = [value for value in alone.values() if not math.isnan(value)]
+    value = float(np.mean(values)) if values else math.nan
+    n = len({case.row.id for case in one.everything})
+    return {**figure_of(interval, 1), "value": value, "n": n, RUNS: alone}
+
+
+def _free_response(one: Tested, healthy: Tested | None, outcome: Outcome) -> Json:
+    """Return the lesions found at some numbers of false findings a scan, healthy ones included."""
+    cases = [*first_run(one), *([] if healthy is None or healthy is one else first_run(healthy))]
+    told = [case for case in cases if case.row.kind is not CaseKind.EMPTY]
+    profiles, people = [case.profile for case in told], [case.row.patient for case in told]
+    draws, seed = min(outcome.suite.draws, 500), outcome.suite.seed
+    return {
+        name: figure_of(froc.interval(profiles, people, allowed, draws=draws, seed=seed), 1)
+        for name, allowed in FALSE_PER_SCAN.items()
+    }
+
+
+def first_run(one: Tested) -> Sequence[Measured]:
+    """Return the cases of the first run that has any."""
+    return next((cases for cases in one.runs if cases), ())
+
+
+def _by_run(one: Tested) -> dict[tuple[int, int], Sequence[Measured]]:
+    pairs = zip(one.jobs, one.runs, strict=True)
+    return {(job.run.seed, job.run.fold): cases for job, cases in pairs}
+
+
+def figure_of(interval: Interval, runs: int) -> Json:
+    """Return a figure as the board keeps it; of several runs, a case counts once."""
+    told: Json = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {**told, "n": -(-interval.n // runs), "seed_sd": math.nan, "fold_sd": math.nan}
+
+
+def mean_figure(values: Sequence[float], one: Tested, outcome: Outcome) -> Json:
+    """Return the mean of a figure of each of `Tested.everything`."""
+    suite = outcome.suite
+    interval = bootstrap_mean(values, one.patients, draws=suite.draws, seed=suite.seed)
+    return figure_of(interval, len(one.runs))
+
+
+def mean_of(values: Sequence[float]) -> float | None:
+    """Return the mean of what is defined, None of nothing."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else None
