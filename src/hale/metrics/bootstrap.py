@@ -48,8 +48,19 @@ def bootstrap_mean(
         raise ValueError(msg)
     defined = numbers[kept]
     owners = kept.tolist() if patients is None else [patients[int(at)] for at in kept]
-    return bootstrap(
-        lambda at: float(defined[at].mean()), owners, draws=draws, level=level, seed=seed
+    groups = groups_of(owners)
+    if len(groups) < 2:
+        value = float(defined.mean()) if len(defined) else np.nan
+        return Interval(value=value, low=np.nan, high=np.nan, n=len(defined))
+    sums = np.array([defined[group].sum() for group in groups])
+    sizes = np.array([len(group) for group in groups])
+    picks = _picks(len(groups), draws, seed)
+    return _interval(
+        float(defined.mean()),
+        sums[picks].sum(1) / sizes[picks].sum(1),
+        (sums.sum() - sums) / (sizes.sum() - sizes),
+        n=len(defined),
+        level=level,
     )
 
 
@@ -81,17 +92,35 @@ def bootstrap(
     value = statistic(np.arange(count))
     if len(groups) < 2 or np.isnan(value):
         return Interval(value=value, low=np.nan, high=np.nan, n=count)
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(len(groups), size=(draws, len(groups)))
-    drawn = np.array([statistic(np.concatenate([groups[g] for g in pick])) for pick in picks])
-    drawn = drawn[~np.isnan(drawn)]
-    if 2 * len(drawn) < draws:
-        return Interval(value=value, low=np.nan, high=np.nan, n=count)
+    picks = _picks(len(groups), draws, seed)
+    if len(groups) == count:  # a case a patient: the case is the patient
+        drawn = np.array([statistic(pick) for pick in picks])
+    else:
+        drawn = np.array([statistic(np.concatenate([groups[g] for g in pick])) for pick in picks])
     left_out = np.array(
         [statistic(np.concatenate(groups[:g] + groups[g + 1 :])) for g in range(len(groups))]
     )
-    low, high = np.quantile(drawn, _bca_levels(drawn, value, left_out, level))
-    return Interval(value=value, low=float(low), high=float(high), n=count)
+    return _interval(value, drawn, left_out, n=count, level=level)
+
+
+def _picks(people: int, draws: int, seed: int) -> np.ndarray:
+    """Return which patients are drawn ``(draws, people)``."""
+    return np.random.default_rng(seed).integers(people, size=(draws, people))
+
+
+def _interval(
+    value: float, drawn: np.ndarray, left_out: np.ndarray, *, n: int, level: float
+) -> Interval:
+    """Return a figure with the interval of its draws; NaN if most of them are undefined.
+
+    What differs by rounding alone counts as equal.
+    """
+    defined = drawn[~np.isnan(drawn)]
+    if 2 * len(defined) < len(drawn):
+        return Interval(value=float(value), low=np.nan, high=np.nan, n=n)
+    defined = np.where(np.isclose(defined, value, rtol=1e-12, atol=0), value, defined)
+    low, high = np.quantile(defined, _bca_levels(defined, value, left_out, level))
+    return Interval(value=float(value), low=float(low), high=float(high), n=n)
 
 
 def groups_of(patients: Sequence[Hashable]) -> list[np.ndarray]:
