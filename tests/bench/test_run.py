@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from hale.bench.place import Place
 from hale.bench.plan import jobs
 from hale.bench.planting import spot_of
 from hale.bench.run import as_it_is, hosts_of, run
+from hale.bench.suite import build_suite
 from hale.cli.app import run as command
+from hale.core.errors import Refused
 from hale.data.references import read_map
 from hale.io.cache import Cache
 from hale.metrics import voxel
@@ -209,6 +212,77 @@ def test_figures_come_from_maps_alone(outcome, board, options, tmp_path, monkeyp
     ours, theirs = row(board, "dae", "odd"), row(again, "dae", "odd")
     assert theirs["figures"] == ours["figures"]
     assert theirs["points"] == ours["points"]
+
+
+@pytest.fixture
+def copied(outcome, tmp_path) -> Place:
+    """The finished benchmark, to be spoilt."""
+    shutil.copytree(outcome.place.out, tmp_path / "out")
+    return Place(data=outcome.place.data, out=tmp_path / "out", maps=outcome.place.maps)
+
+
+def test_a_lost_map_of_one_fold_is_named_and_costs_no_other(copied, board, options):
+    shutil.rmtree(copied.out / "maps/dae.s0.f1/odd/sub-21")
+    shutil.rmtree(copied.out / "maps/dae.s1.f1/odd")
+
+    again = row(board_of(as_it_is(whole_suite(), copied, options), options), "dae", "odd")
+
+    lost = {(one["id"], one["reason"]) for one in again["failed"]}
+    assert ("sub-21", "has no map") in lost
+    assert any("is not a folder" in reason for _, reason in lost)
+    assert again["figures"]["auprc_pooled"]["n"] == 4
+    assert again["figures"]["auprc"]["value"] is not None
+    assert row(board, "dae", "odd")["failed"] == []
+
+
+def test_why_something_failed_is_known_when_maps_are_measured_later(copied, options):
+    board = board_of(as_it_is(whole_suite(), copied, options), options)
+
+    reasons = {m["reason"] for m in board["missing"] if m["method"] == "broken"}
+    assert all("alpha = 0.01" in reason for reason in reasons)
+
+
+def test_a_model_of_another_recipe_or_base_is_not_taken_for_that_of_the_suite(copied, options):
+    table = whole_suite().resolved()
+    table["methods"] = [
+        {**table["methods"][0], "settings": [*GIVEN, "post.median=3"]},
+        table["methods"][1],
+    ]
+    changed = build_suite(table)
+
+    outcome = run(changed, copied, options)
+
+    assert set(outcome.broken) == {"intensity.s0.f0", "intensity.s0.f1"}
+    assert "was fitted with another [post]" in outcome.broken["intensity.s0.f0"]
+    assert not outcome.is_whole
+
+
+def test_other_folds_are_other_people(copied, options):
+    table = whole_suite().resolved()
+    table["methods"], table["folds"] = table["methods"][:1], 3
+
+    outcome = run(build_suite(table), copied, options)
+
+    assert "other people than the suite names" in outcome.broken["intensity.s0.f1"]
+    assert "intensity.s0.f2" not in outcome.broken
+
+
+def test_the_folder_of_another_suite_is_refused(copied, options):
+    with pytest.raises(Refused, match="holds the suite made"):
+        run(replace(whole_suite(), name="other"), copied, options)
+
+
+def test_a_method_that_takes_another_contrast_is_missing_and_the_others_stay(copied, options):
+    table = whole_suite().resolved()
+    t1 = [*GIVEN, "prep.slots=[['T1w']]"]
+    strange = {"name": "strange", "recipe": "intensity-default", "settings": t1}
+    table["methods"] = [table["methods"][0], strange]
+    suite = build_suite(table)
+
+    board = board_of(run(suite, copied, options), options)
+
+    assert {one["method"] for one in board["missing"]} == {"strange"}
+    assert len(board["rows"]) == 4
 
 
 def test_a_suite_that_is_killed_goes_on_without_repeating_what_was_finished(place, tmp_path):
