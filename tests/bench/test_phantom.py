@@ -33,7 +33,7 @@ def test_every_method_is_measured_on_every_cohort(board):
     found = {(one["method"], one["cohort"]) for one in board["rows"]}
     cohorts = ("healthy", "odd", "even", "planted")
 
-    assert found == {(m, c) for m in ("intensity", "dae", "asymmetry") for c in cohorts}
+    assert found == {(m, c) for m in ("intensity", "dae") for c in cohorts}
     assert not board["missing"]
     assert not any(one["failed"] for one in board["rows"])
 
@@ -49,11 +49,11 @@ def test_seeds_and_folds_are_run_and_shown_apart(board):
 
 
 def test_lesions_that_are_there_to_be_found_are_found(board):
-    """Strong ones of 15 ml: what knows nothing would reach the share of their voxels, 0.01."""
+    """15 ml, 3 SD darker: what knows nothing would reach the share of its voxels, 0.01."""
     lines = {one["contrast_sd"]: one for one in row(board, "intensity", "planted")["by_lesion"]}
 
     assert set(lines) == {-3.0, 3.0}
-    assert min(one["figures"]["auprc"]["value"] for one in lines.values()) > 0.1
+    assert lines[-3.0]["figures"]["auprc"]["value"] > 0.5
 
 
 def test_two_people_a_cohort_are_not_ranked(board):
