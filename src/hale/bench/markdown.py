@@ -81,7 +81,7 @@ def _parts(board: Json) -> Iterable[str]:
 def _cohort(board: Json, cohort: Json) -> Iterable[str]:
     """Yield what is to be said of one cohort."""
     yield f"## {_safe(cohort['title'] or cohort['name'])}"
-    kinds = f"{cohort['contrast']}, {cohort['disease']}, {cohort['kind']}"
+    kinds = ", ".join(filter(None, (cohort["contrast"], cohort["disease"], cohort["kind"])))
     note = f" {_safe(cohort['note'])}" if cohort["note"] else ""
     yield f"{_safe(kinds)}; {patients(cohort)}.{note}"
     if not is_ranked(cohort):

@@ -74,7 +74,7 @@ def row_of(one: Tested, tested: Mapping[str, Tested], outcome: Outcome) -> Json:
         "healthy": _false_alarms(healthy, outcome),
         "against": {},
         "by_lesion": _by_lesion(one, outcome),
-        "by_size": _by_size(one, outcome),
+        "by_size": {} if cohort.kind is Kind.HEALTHY else _by_size(one, outcome),
         "cases": [_case(case) for case in first_run(one)],
         "curves": _curves(one, healthy),
         "pictures": write_scenes(first_run(one), one.jobs[0], cohort, outcome),
