@@ -7,7 +7,7 @@ const GROUPS = {
   "Move": [["↑ ↓ ← →", "crosshair in the plane"], ["PgUp PgDn", "slice up, down"], ["Home End", "ten slices up, down"], ["+ −", "closer, farther"],
     ["0", "whole picture, first window"], ["n  p", "next, previous lesion"]],
   "Look": [["1 2 3", "axial, coronal, sagittal"], ["4  5", "all planes, 3-D"], ["c", "next contrast"], ["x", "side by side"],
-    ["s  b", "swipe, blink with pseudo-healthy"], ["a v m h", "anomaly, p-map, mask, pseudo-healthy"], ["o", "the scan alone"], ["[  ]", "threshold down, up"]],
+    ["s  b", "swipe, blink with pseudo-healthy"], ["a v m h", "anomaly, p-map, mask, pseudo-healthy"], ["o", "the scan alone"], [", .", "darker, brighter"], ["< >", "less, more contrast"], ["[  ]", "threshold down, up"]],
   "Correct": [["y  r", "accept, reject the lesion"], ["d  e  l", "brush, erase, look"], ["Space", "paint or erase at the crosshair"], ["Ctrl Z", "undo"]],
   "Mouse": [["drag", "crosshair"], ["right drag", "window"], ["Shift drag", "pan"], ["wheel", "slices"], ["Ctrl wheel", "closer, farther"]],
 };

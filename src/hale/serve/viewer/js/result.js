@@ -76,6 +76,7 @@ export async function show(main, [id]) {
     ArrowUp: () => lead().inPlane(0, 1), ArrowDown: () => lead().inPlane(0, -1), ArrowLeft: () => lead().inPlane(-1, 0), ArrowRight: () => lead().inPlane(1, 0),
     PageUp: () => lead().slice(1), PageDown: () => lead().slice(-1), Home: () => lead().slice(10), End: () => lead().slice(-10),
     "+": () => lead().zoom(1.2), "=": () => lead().zoom(1.2), "-": () => lead().zoom(1 / 1.2), 0: () => stage.reset(),
+    ",": () => stage.shiftWindow(0.1, 0), ".": () => stage.shiftWindow(-0.1, 0), "<": () => stage.shiftWindow(0, 0.2), ">": () => stage.shiftWindow(0, -0.2),
     n: () => findings.next(1), p: () => findings.next(-1), c: nextContrast, x: () => flip("side"), s: () => flip("swipe"), b: () => flip("blink"),
     a: () => layers.toggle("anomaly"), v: () => layers.toggle("pvalue"), m: () => layers.toggle("mask"), h: () => layers.toggle("pseudo_healthy"), o: () => layers.hideAll(),
     "[": () => threshold.nudge(-1), "]": () => threshold.nudge(1),

@@ -142,6 +142,16 @@ export class Stage {
     this.lead.windowed(this.lead.base.first);
   }
 
+  // Darker or brighter, softer or harder, by shares of the window.
+  shiftWindow(up, wider) {
+    const [low, high] = this.window();
+    const width = high - low;
+    const middle = (low + high) / 2 + up * width;
+    const half = (width * (1 + wider)) / 2;
+    this.lead.setWindow([middle - half, middle + half]);
+    this.lead.windowed(this.window());
+  }
+
   flip() {
     this.panes[1]?.element.classList.toggle("away");
   }
