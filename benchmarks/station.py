@@ -126,6 +126,12 @@ def asked(address: str, name: str) -> Iterator[tuple[str, float, int]]:
         yield what.removeprefix(home), time.perf_counter() - start, size
 
 
+def peak_of(process: int) -> int:
+    """Return the most memory that a process has held, bytes."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
+
+
 def large(shape: tuple[int, int, int]) -> None:
     """Print how large a server grows."""
     from hale.serve.files import opaque
@@ -135,11 +141,15 @@ def large(shape: tuple[int, int, int]) -> None:
         command = [str(Path(sys.executable).with_name("hale")), "serve", scratch, "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
+            peak = 0.0
             for what, seconds, size in asked(server.stdout.readline().strip(), opaque("large")):
-                print(f"  {what}: {seconds:.2f} s, {size / 2**20:.1f} MiB")
-            status = Path(f"/proc/{server.pid}/status").read_text()
+                peak = peak_of(server.pid)
+                print(
+                    f"  {what}: {seconds:.1f} s, {size / 2**20:.1f} MiB; peak so far "
+                    f"{peak / GIB:.2f} GiB",
+                    flush=True,
+                )
             server.terminate()
-        peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
         share = peak / (4 * GIB)
         print(
             f"{' x '.join(map(str, shape))}: the server's peak is {peak / GIB:.2f} GiB, "

@@ -49,11 +49,10 @@ def reviewed_state(found: Found) -> Reviewed:
         raise Refused(found.id, "has no mask: it is not calibrated", "draw one, then export it")
     verdicts = {int(n): said["verdict"] for n, said in state["lesions"].items()}
     gone = [number for number, verdict in verdicts.items() if verdict == "reject"]
-    out = np.isin(labels, gone)
-    zero = np.int32(0)
-    return Reviewed(
-        labels=np.where(out, zero, labels), rejected=np.where(out, labels, zero), state=state
-    )
+    out = np.zeros(max(1, int(labels.max(initial=0)) + 1), np.int32)
+    out[[number for number in gone if number < len(out)]] = 1
+    rejected = labels * out[labels]
+    return Reviewed(labels=labels - rejected, rejected=rejected, state=state)
 
 
 def inflated(body: bytes, voxels: int) -> np.ndarray:

@@ -82,7 +82,7 @@ def _write_segmentation(found: Found, reviewed: Reviewed, path: Path, root: Path
         why = "its scan did not come as DICOM to this station, or was taken away"
         raise Refused(found.id, why, "use the NIfTI mask")
     anomaly = found.folder / MAPS["anomaly"]
-    lesions = _lesions(found, reviewed.labels)
+    lesions = _lesions(found, reviewed.labels, read_map(anomaly))
     labels = np.zeros_like(reviewed.labels)
     for number, lesion in enumerate(lesions, start=1):
         labels[reviewed.labels == lesion.label] = number
@@ -103,8 +103,9 @@ def _table(found: Found, reviewed: Reviewed) -> str:
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
     known = {lesion.label for lesion in lesions_in(found.detection)}
+    anomaly = read_map(found.folder / MAPS["anomaly"])
     for labels in (reviewed.labels, reviewed.rejected):
-        for lesion in _lesions(found, labels):
+        for lesion in _lesions(found, labels, anomaly):
             said = reviewed.state["lesions"].get(str(lesion.label), {})
             drawn = lesion.label not in known
             by = said or (reviewed.state["mask"] if drawn else None) or {}
@@ -126,11 +127,10 @@ def _cells(lesion: Lesion) -> list[Any]:
     return [lesion.label, size, *lesion.centre_mm, *mni, f"{lesion.peak:.2f}", mass, p]
 
 
-def _lesions(found: Found, labels: np.ndarray) -> tuple[Lesion, ...]:
-    anomaly = found.folder / MAPS["anomaly"]
-    known = lesions_in(found.detection)
+def _lesions(found: Found, labels: np.ndarray, anomaly: np.ndarray) -> tuple[Lesion, ...]:
+    grid, known = grid_of(found.folder / MAPS["anomaly"]), lesions_in(found.detection)
     z0 = (found.detection.get("calibration") or {}).get("z0")
-    return lesions_of_labels(labels, read_map(anomaly), grid_of(anomaly), known, z0=z0)
+    return lesions_of_labels(labels, anomaly, grid, known, z0=z0)
 
 
 def _write_report(found: Found, reviewed: Reviewed, path: Path, scans: Mapping[str, Path]) -> None:
@@ -138,7 +138,7 @@ def _write_report(found: Found, reviewed: Reviewed, path: Path, scans: Mapping[s
     left = replace(
         detection,
         mask=turned_labels(reviewed.labels, found.folder / MAPS["anomaly"]),
-        lesions=_lesions(found, reviewed.labels),
+        lesions=_lesions(found, reviewed.labels, read_map(found.folder / MAPS["anomaly"])),
     )
     write_report(left, path, review=sentences(reviewed.state))
 

@@ -59,6 +59,16 @@ def turned(path: Path) -> np.ndarray:
     return np.asarray(image.dataobj, np.float32)
 
 
+def turned_slice(path: Path, k: int) -> np.ndarray:
+    """Return the axial slice ``k`` of a file, float32 (i j 1), RAS+; the rest is not kept."""
+    image = opened(path)
+    orientation = nib.io_orientation(image.affine)
+    axis = int(np.flatnonzero(orientation[:, 0] == 2)[0])
+    at = k if orientation[axis, 1] > 0 else image.shape[axis] - 1 - k
+    cut = tuple(slice(at, at + 1) if a == axis else slice(None) for a in range(3))
+    return np.asarray(nib.as_closest_canonical(image.slicer[cut]).dataobj, np.float32)
+
+
 def turned_spacing(path: Path) -> tuple[float, float, float]:
     """Return mm per voxel of a file, in the order of RAS+."""
     affine = nib.as_closest_canonical(opened(path)).affine

@@ -10,7 +10,7 @@ from PIL import Image
 from hale.report.canvas import CONTOUR, grey, heat, outline
 from hale.report.view import frame_of, grey_window
 from hale.serve.files import write_bytes
-from hale.serve.reading import turned, turned_spacing
+from hale.serve.reading import turned, turned_slice, turned_spacing
 from hale.serve.results import MAPS, Found
 
 CELL = (132, 108)
@@ -31,28 +31,27 @@ def thumbnail(found: Found, scans: Mapping[str, Path], folder: Path) -> Path:
 
 
 def _drawn(found: Found, scans: Mapping[str, Path]) -> np.ndarray:
-    anomaly = np.nan_to_num(turned(found.folder / MAPS["anomaly"]), copy=False)
-    brain = turned(found.folder / MAPS["brain"]) > 0
-    begin, end = _scale(found, anomaly, brain)
-    k = int((anomaly - begin).clip(0).sum((0, 1), dtype=np.float64).argmax())
-    plane = np.asarray(brain if brain.any() else ~brain).max(2, keepdims=True)
-    spacing = turned_spacing(found.folder / MAPS["anomaly"])
-    frame = frame_of(spacing, plane, cell=CELL, margin_mm=3.0)
-    under = turned(next(iter(scans.values()))) if scans else brain.astype(np.float32)
-    if under.shape != anomaly.shape:
+    anomaly = turned(found.folder / MAPS["anomaly"])
+    begin, end = _scale(found, anomaly)
+    k = int((anomaly > begin).sum((0, 1)).argmax())
+    brain = turned_slice(found.folder / MAPS["brain"], k) > 0
+    under = turned_slice(next(iter(scans.values())), k) if scans else brain.astype(np.float32)
+    if under.shape != brain.shape:
         under = brain.astype(np.float32)
-    picture = grey(frame.cut(under, 2, k), grey_window(under, brain))
-    picture = heat(picture, frame.cut(anomaly, 2, k), (begin, end), 0.6)
+    frame = frame_of(turned_spacing(found.folder / MAPS["anomaly"]), brain, cell=CELL)
+    picture = grey(frame.cut(under, 2, 0), grey_window(under, brain))
+    picture = heat(picture, frame.cut(anomaly[:, :, k : k + 1], 2, 0), (begin, end), 0.6)
     mask = found.folder / MAPS["mask"]
     if mask.is_file():
-        lesions = turned(mask) > 0
-        picture = outline(picture, frame.cut_mask(lesions, 2, k), CONTOUR)
+        picture = outline(picture, frame.cut_mask(turned_slice(mask, k) > 0, 2, 0), CONTOUR)
     return picture
 
 
-def _scale(found: Found, anomaly: np.ndarray, brain: np.ndarray) -> tuple[float, float]:
-    inside = anomaly[brain] if brain.any() else anomaly
-    top = float(np.percentile(inside, 99.95))
+def _scale(found: Found, anomaly: np.ndarray) -> tuple[float, float]:
+    """Return where colours begin and end, by a part of the voxels."""
+    part = anomaly[::2, ::2, ::2]
+    inside = part[part != 0]
+    most, top = np.percentile(inside, [95, 99.95]) if inside.size else (0.0, 1.0)
     told = found.detection.get("calibration")
-    begin = float(told.get("z0", BEGIN)) if told else max(1e-6, float(np.percentile(inside, 95)))
-    return begin, max(begin + 3 if told else begin * 1.01, top)
+    begin = float(told.get("z0", BEGIN)) if told else max(1e-6, float(most))
+    return begin, max(begin + 3 if told else begin * 1.01, float(top))

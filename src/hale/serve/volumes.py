@@ -3,6 +3,7 @@
 Nothing is turned: a voxel's index is that of the file, positions are mm, RAS+.
 """
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,28 +59,47 @@ def grid_of(path: Path) -> Grid:
 
 def read_map(path: Path) -> Map:
     """Return the values of a file as it stores them."""
-    try:
-        values: Map = np.ascontiguousarray(opened(path).dataobj, dtype=np.float32)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        why = f"cannot be read ({type(error).__name__})"
-        raise Refused(path.name, why, "run `hale detect` again") from None
+    values: Map = np.asarray(_stored(path), np.float32)
     return values
 
 
 def read_labels(path: Path) -> Labels:
     """Return numbered lesions as their file stores them."""
-    labels: Labels = np.rint(read_map(path)).astype(np.int32)
+    stored = _stored(path)
+    whole = stored if stored.dtype.kind in "iu" else np.rint(stored)
+    labels: Labels = whole.astype(np.int32)
     return labels
+
+
+def read_mask(path: Path) -> Mask:
+    """Return where a file is not 0, as it stores its voxels."""
+    mask: Mask = _stored(path) > 0
+    return mask
 
 
 def read_result(folder: Path) -> Result:
     """Return map and brain of a result's folder."""
-    anomaly = np.nan_to_num(read_map(folder / "anomaly.nii.gz"), copy=False)
+    anomaly = read_map(folder / "anomaly.nii.gz")
+    if not np.isfinite(anomaly.sum(dtype=np.float64)):
+        anomaly = np.nan_to_num(anomaly)
     brain = folder / "brain.nii.gz"
-    inside = read_map(brain) > 0 if brain.is_file() else anomaly != 0
+    inside = read_mask(brain) if brain.is_file() else anomaly != 0
     if inside.shape != anomaly.shape:
         raise Refused(folder.name, "map and brain differ in shape", "run `hale detect` again")
     return Result(anomaly=anomaly, brain=inside, grid=grid_of(folder / "anomaly.nii.gz"))
+
+
+def _stored(path: Path) -> np.ndarray:
+    """Return the values of a file in its own type; floats where it scales them.
+
+    Raises:
+        Refused: The file is cut off or damaged.
+    """
+    try:
+        return np.asarray(opened(path).dataobj)
+    except (OSError, ValueError, EOFError, MemoryError, zlib.error) as error:
+        why = f"cannot be read ({type(error).__name__})"
+        raise Refused(path.name, why, "run `hale detect` again") from None
 
 
 def voxel_at(grid: Grid, position: Sequence[float]) -> tuple[int, int, int] | None:
