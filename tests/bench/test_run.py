@@ -204,8 +204,8 @@ def test_figures_come_from_maps_alone(outcome, board, options, tmp_path, monkeyp
     copy = Place(data=place.data, out=tmp_path / "out", maps=place.maps)
     shutil.copytree(place.out, copy.out)
     shutil.rmtree(copy.out / "figures")
-    for name in ("fit", "pipeline"):  # that fit, and that score
-        monkeypatch.delattr(f"hale.bench.run.{name}")
+    for name in ("models.fit", "run.pipeline"):  # that fit, and that score
+        monkeypatch.delattr(f"hale.bench.{name}")
 
     again = board_of(as_it_is(whole_suite(), copy, options), options)
 
