@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from hale.core.scan import Contrast
@@ -17,6 +19,8 @@ from hale.serve.jobs import PROGRESS, Queue, State, new_job, read_job
 from hale.serve.kinds import Exam, Kind, write_exams
 from hale.serve.place import MADE
 from hale.serve.progress import AGAIN, USUAL, Progress, expected
+from hale.serve.results import result_in
+from hale.serve.scans import scans_of
 from hale.serve.worker import Task, done
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,6 +87,19 @@ def test_intensity_answers_first_with_the_files_of_detect(station, exam, ball_mo
     assert told["id"] == "exam-1a2b3c4d"
     assert told["provenance"]["input_files"] == ["T1w.nii.gz"]
     assert json.loads((folder / MADE).read_text())["seconds_after_preparation"] < 2
+
+
+def test_contrasts_that_the_model_does_not_take_are_there_to_look_at(station, exam, ball_model):
+    (exam / "exam-1/FLAIR.nii.gz").write_bytes(nifti(ball(92)))
+    two = {"T1w": "exam-1/T1w.nii.gz", "FLAIR": "exam-1/FLAIR.nii.gz"}
+    one = Exam(id="1", name="e", kind=Kind.NIFTI, files=two, contrasts=("T1w", "FLAIR"))
+    write_exams(exam, [one])
+    _, progress = worked(station, job_of(station, ball_model, insist=True))
+    found = result_in(station.folder / progress.results[0], station.folder)
+    assert found.detection["contrasts"] == ["T1w"]
+    scans = scans_of(found, None)
+    assert list(scans) == ["T1w", "FLAIR"]  # its own first
+    np.testing.assert_array_equal(np.asarray(nib.load(scans["FLAIR"]).dataobj), ball(92))
 
 
 def test_a_chosen_model_is_asked_after_intensity(station, exam, ball_model):

@@ -33,7 +33,8 @@ def read_detection(folder: Path, scans: Mapping[str, Path]) -> Detection:
     table = read_table(folder / RESULT)
     if table is None:
         raise Refused(str(folder), f"has no {RESULT} that can be read", "run `hale detect` again")
-    if not scans:
+    used = {c: scans[c] for c in table.get("contrasts", ()) if c in scans}
+    if not used:
         why = "its scan is not here"
         raise Refused(str(table["id"]), why, "start the station with --scans FOLDER of it")
     pvalue, mask = folder / MAPS["pvalue"], folder / MAPS["mask"]
@@ -45,7 +46,7 @@ def read_detection(folder: Path, scans: Mapping[str, Path]) -> Detection:
             pvalue=turned(pvalue) if pvalue.is_file() else None,
             mask=turned(mask).astype(np.int32) if mask.is_file() else None,
             pseudo_healthy=turned(healthy) if healthy.is_file() else None,
-            contrasts={Contrast(c): read_volume(path).volume for c, path in scans.items()},
+            contrasts={Contrast(c): read_volume(path).volume for c, path in used.items()},
             **_told(table),
         )
     except (KeyError, TypeError, ValueError) as error:

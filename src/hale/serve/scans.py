@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from hale.core.scan import Contrast
 from hale.io.nifti import file_hash, is_image
 from hale.serve.results import SCAN, Found
 
@@ -42,7 +43,9 @@ def names_of(scans: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _beside(found: Found) -> dict[str, Path]:
-    contrasts = [str(contrast) for contrast in found.detection.get("contrasts", ())]
+    """Return the copies beside a result: of the contrasts it is of, then of the exam's others."""
+    used = [str(contrast) for contrast in found.detection.get("contrasts", ())]
+    contrasts = dict.fromkeys([*used, *map(str, Contrast)])
     paths = {contrast: found.folder / f"{SCAN}{contrast}.nii.gz" for contrast in contrasts}
     return {contrast: path for contrast, path in paths.items() if path.is_file()}
 

@@ -18,7 +18,7 @@ from hale.core.errors import Refused
 from hale.core.method import Estimates
 from hale.core.scan import Contrast, RawScan, Stored, Volume
 from hale.io.cache import Cache
-from hale.io.nifti import write_volume
+from hale.io.nifti import read_volume, write_volume
 from hale.pipeline.detect import detect_prepared
 from hale.pipeline.exams import Asked, entries_of
 from hale.pipeline.prepare import read_entry
@@ -171,6 +171,8 @@ def answer(task: Task, one: Asking, progress: Progress) -> tuple[Path, Detection
     }
     write_table(folder / MADE, made)
     progress.results.append(path)
+    progress.begin(name, "write")
+    write_others(folder, task, raw)
     return folder, detection
 
 
@@ -196,6 +198,15 @@ def write_scans(folder: Path, raw: RawScan) -> None:
         stored = raw.source.stored if number == 0 else None
         place = stored or Stored(shape=volume.grid.shape, affine=volume.grid.affine)
         write_volume(folder / f"{SCAN}{contrast}.nii.gz", _smallest(volume), place)
+
+
+def write_others(folder: Path, task: Task, raw: RawScan) -> None:
+    """Write copies of the exam's contrasts that the model did not take, to be looked at beside."""
+    for name, path in task.exam.files.items():
+        if task.exam.kind is Kind.NIFTI and name != UNKNOWN and Contrast(name) not in raw.volumes:
+            read = read_volume(task.upload / path)
+            place = folder / f"{SCAN}{name}.nii.gz"
+            write_volume(place, _smallest(read.volume), read.stored)
 
 
 def _smallest(volume: Volume) -> np.ndarray:
