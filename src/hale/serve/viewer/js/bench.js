@@ -4,7 +4,7 @@ import { address, get, Problem } from "./api.js";
 import { fill, h, segments } from "./dom.js";
 import { load, OUTCOMES, paintLabels } from "./engine.js";
 import { setKeys } from "./keyboard.js";
-import { Pane } from "./pane.js";
+import { bestView, Pane } from "./pane.js";
 import { count, figure, volume } from "./words.js";
 
 const LEGEND = [["true", "True: found lesion"], ["missed", "Missed lesion"], ["false", "False alarm"]];
@@ -61,12 +61,13 @@ export async function show(main, [id]) {
       const told = await caseOf(one);
       const file = (name) => address(`/api/benchmarks/${id}/case/${name}`, { run: told.run, cohort: told.cohort, case: told.id });
       const scan = await load(file(told.files.scan), { name: told.files.scan });
-      const outcome = await load(file(told.files.outcome), { name: told.files.outcome, opacity: 0.55 });
+      const outcome = await load(file(told.files.outcome), { name: told.files.outcome, opacity: 0.3 });
       if (mine !== turn) return;
       paintLabels(outcome, OUTCOMES);
       pane.name(`${one.id} · ${state.row.title}`);
       pane.show(scan, [outcome]);
-      pane.setView(state.view);
+      if (bestView(scan) !== "all") state.view = bestView(scan);
+      views.pick(state.view);
       const heart = middle(outcome);
       if (heart) pane.to(heart);
       said.textContent = `Found by ${told.found_by}: true ${volume(told.true_ml)}, missed ${volume(told.missed_ml)}, false ${volume(told.false_ml)}.`;

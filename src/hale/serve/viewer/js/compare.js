@@ -4,7 +4,7 @@ import { address, get } from "./api.js";
 import { fill, h, segments } from "./dom.js";
 import { load } from "./engine.js";
 import { setKeys } from "./keyboard.js";
-import { link, Pane } from "./pane.js";
+import { bestView, link, Pane } from "./pane.js";
 import { Stage } from "./stage.js";
 import { figure, percent, position, significant, volume } from "./words.js";
 
@@ -35,7 +35,7 @@ export async function show(main, [a, b]) {
   let shown = "both";
   link([pane], () => {});
   pane.show(await stage.base(stage.contrast));
-  pane.setView("all");
+  views.pick(bestView(pane.base));
   await draw("both");
   const top = (compared.table ?? [])[0];
   if (top?.centre_mm) pane.to(top.centre_mm);

@@ -6,6 +6,11 @@ import { h } from "./dom.js";
 export const VIEWS = { axial: 0, coronal: 1, sagittal: 2, all: 3, solid: 4 };
 // Voxel axis that each view cuts across; of all planes together, the axial one's.
 const ACROSS = { axial: 2, coronal: 1, sagittal: 0, all: 2, solid: 2 };
+// Return the view that shows an image best: of a single slice its plane, else all planes.
+export function bestView(image) {
+  return ["sagittal", "coronal", "axial"][image.dimsRAS.slice(1, 4).indexOf(1)] ?? "all";
+}
+
 // Of all planes together: the axial one large, the others beside or below it.
 const WIDE = layout([0, [0, 0, 0.6, 1]], [1, [0.6, 0, 0.4, 0.5]], [2, [0.6, 0.5, 0.4, 0.5]]);
 const TALL = layout([0, [0, 0, 1, 0.6]], [1, [0, 0.6, 0.5, 0.4]], [2, [0.5, 0.6, 0.5, 0.4]]);

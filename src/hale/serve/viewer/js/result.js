@@ -9,6 +9,7 @@ import { load } from "./engine.js";
 import { Findings } from "./findings.js";
 import { setKeys } from "./keyboard.js";
 import { Layers } from "./layers.js";
+import { bestView } from "./pane.js";
 import { highest } from "./regions.js";
 import { Stage } from "./stage.js";
 import { Threshold } from "./threshold.js";
@@ -52,6 +53,7 @@ export async function show(main, [id]) {
 
   await stage.open(layers);
   setMode("single");
+  setView(bestView(stage.lead.base));
   if (findings.lesions.length) findings.select(0);
 
   async function setMode(mode) {
