@@ -1,6 +1,7 @@
 """Two methods on one scan: where they agree, by rank, because scales differ."""
 
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,13 @@ def sides(a: tuple[Found, Result], b: tuple[Found, Result]) -> tuple[Side, Side,
 
 
 def agreement(one: Side, other: Side) -> dict[str, Any]:
-    """Return how much two results agree, as plain JSON; Dice is None where neither found any."""
+    """Return how much two results agree, as plain JSON; what is undefined is None."""
     here, there = one.labels > 0, other.labels > 0
     total = int(here.sum() + there.sum())
+    correlation = _correlation(one.ranks, other.ranks)
     return {
         "dice": round(2 * int((here & there).sum()) / total, 4) if total else None,
-        "correlation": round(float(np.corrcoef(one.ranks, other.ranks)[0, 1]), 4),
+        "correlation": None if isnan(correlation) else round(correlation, 4),
         "a_found": "lesions" if one.has_mask else f"the highest {100 * TOP:g} %",
         "b_found": "lesions" if other.has_mask else f"the highest {100 * TOP:g} %",
         "table": [*_rows("a", one, other), *_rows("b", other, one)],
@@ -89,9 +91,22 @@ def _side(found: Found, result: Result, brain: Mask) -> Side:
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Return the share of values that are lower or equal; equal ones share the highest."""
-    ordered = np.sort(values)
-    ranks: np.ndarray = np.searchsorted(ordered, values, side="right") / values.size
-    return ranks.astype(np.float32)
+    order = np.argsort(values)
+    ordered = values[order]
+    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) + 1
+    share = (ends / values.size).astype(np.float32)
+    ranks = np.empty(values.size, np.float32)
+    ranks[order] = np.repeat(share, np.diff(ends, prepend=0))
+    return ranks
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Return Pearson's correlation, summed in double precision without copies in it."""
+    x, y = (ranks - np.float32(ranks.mean(dtype=np.float64)) for ranks in (one, other))
+    xy, xx, yy = (
+        float(np.einsum("i,i", a, b, dtype=np.float64)) for a, b in ((x, y), (x, x), (y, y))
+    )
+    return xy / (xx * yy) ** 0.5 if xx > 0 and yy > 0 else float("nan")
 
 
 def _highest(result: Result, brain: Mask, inside: np.ndarray) -> Labels:
