@@ -175,7 +175,7 @@ def score_case(id_: str, patient: str, kind: Kind, maps: Maps, truth: Mask) -> R
         components=float(counts.components) if counts else NAN,
         false_components=float(counts.false) if counts else NAN,
         flagged=NAN if found is None else float(found.any()),
-        score=top_mean(maps.anomaly if maps.brain is None else maps.anomaly[maps.brain]),
+        score=top_mean(maps.anomaly[slice(None) if maps.brain is None else maps.brain].ravel()),
         counts=counts,
     )
 
