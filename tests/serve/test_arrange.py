@@ -112,6 +112,7 @@ def test_scans_of_a_folder_are_there_to_pick(browser, station):
     scans = {scan["name"]: scan for scan in browser.get("/api/scans").json()}
     assert {"sub-90", "sub-91", "sub-01"} <= scans.keys()
     assert scans["sub-91"]["contrasts"] == ["T1w"]
+    assert not {"ill", "scan", "anomaly"} & scans.keys()  # results lie there too
     asked = {"scan": scans["sub-91"]["id"], "models": ["intensity"]}
     job = browser.post("/api/jobs", json=asked).json()
     assert (job["name"], job["state"]) == ("sub-91", "queued")

@@ -14,6 +14,7 @@ from hale.data.names import exam_of
 from hale.io.contrast import contrast_of_file, is_derived
 from hale.io.dicom_files import files_within, looks_like_dicom
 from hale.io.nifti import file_hash
+from hale.pipeline.write import RESULT
 from hale.serve.arrange import NIFTI
 from hale.serve.arrange_dicom import dicom_exams
 from hale.serve.files import Unknown, opaque
@@ -104,6 +105,9 @@ def _walked(scans: Path) -> Iterator[Pick]:
     """Yield the exams of each folder: NIfTI files by name, or else DICOM as one."""
     for number, (root, folders, names) in enumerate(os.walk(scans)):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in ELSEWHERE)
+        if RESULT in names:
+            folders.clear()  # a result, no scan
+            continue
         folder = Path(root)
         files = [folder / name for name in sorted(names) if not name.startswith(".")]
         nifti = [path for path in files if path.name.lower().endswith(NIFTI)]
