@@ -43,7 +43,7 @@ export async function show(main, [id]) {
 
   const views = segments("Planes", VIEWS, "all", (view) => stage.setView(view));
   const modes = segments("Pictures", MODES.filter(([mode]) => files.pseudo_healthy || mode === "single" || (mode === "side" && stage.contrasts.length > 1)), "single", setMode);
-  const contrasts = stage.contrasts.length > 1 && h("select", { "aria-label": "Contrast", onchange: () => stage.setContrast(contrasts.value) },
+  const contrasts = stage.contrasts.length > 1 && h("select", { "aria-label": "Contrast", onchange: () => toContrast(contrasts.value) },
     stage.contrasts.map((name) => h("option", { value: name }, name)));
   fill(main, h("div", { class: "reading" },
     h("div", { class: "pictures" }, h("div", { class: "line toolbar", role: "toolbar", "aria-label": "Pictures" }, views, modes.children.length > 1 && modes, contrasts), stage.element),
@@ -57,13 +57,15 @@ export async function show(main, [id]) {
   if (findings.lesions.length) findings.select(0);
 
   async function setMode(mode) {
-    modes.show(mode);
     if (mode === "swipe" && stage.view === "all") setView("axial");
     try {
+      if ((mode === "swipe" || mode === "blink") && stage.contrast !== stage.first) await toContrast(stage.first);
+      modes.show(mode);
       await stage.setMode(mode);
     } catch (problem) {
       say(problem.message);
     }
+    modes.show(stage.mode);
   }
 
   function setView(view) {
@@ -88,8 +90,13 @@ export async function show(main, [id]) {
 
   function nextContrast() {
     if (!contrasts) return say("There is one contrast.", 2);
-    contrasts.selectedIndex = (contrasts.selectedIndex + 1) % contrasts.options.length;
-    return stage.setContrast(contrasts.value);
+    return toContrast(stage.contrasts[(stage.contrasts.indexOf(stage.contrast) + 1) % stage.contrasts.length]);
+  }
+
+  async function toContrast(name) {
+    contrasts.value = name;
+    if (stage.mode !== "single") await setMode("single"); // others beside it, or its counterpart above
+    return stage.setContrast(name);
   }
 
   return () => { setKeys(null); stage.close(); };

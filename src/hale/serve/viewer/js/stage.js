@@ -47,13 +47,22 @@ export class Stage {
     return this.images.get(contrast);
   }
 
+  // The pseudo-healthy counterpart is of the first contrast, and is shown in its window.
   async pseudoImage() {
     if (!this.images.has("pseudo-healthy")) this.images.set("pseudo-healthy", await load(this.folder + this.pseudo));
-    return Object.assign(this.images.get("pseudo-healthy"), { cal_min: this.window()[0], cal_max: this.window()[1] });
+    await this.base(this.first);
+    const [low, high] = this.window();
+    return Object.assign(this.images.get("pseudo-healthy"), { cal_min: low, cal_max: high });
   }
 
+  get first() {
+    return this.contrasts[0] ?? null;
+  }
+
+  // Return the window of the first contrast.
   window() {
-    return this.lead?.base ? this.lead.window() : [0, 1];
+    const { cal_min: low = 0, cal_max: high = 1 } = this.images.get(this.first) ?? {};
+    return [low, high];
   }
 
   // Draw what lies over the scans, after a layer changed.
@@ -68,15 +77,15 @@ export class Stage {
   }
 
   link() {
-    this.lead.overlaid = true;
+    Object.assign(this.lead, { overlaid: true, of: this.contrast });
     link(this.panes, (place, pane) => {
       this.describe(place);
       this.told(place, pane);
     });
     this.panes.forEach((pane) => {
       pane.windowed = (window) => {
-        this.layers.setWindow(window);
-        for (const other of this.panes) if (other !== pane && (other.twin || pane.twin)) other.setWindow(window);
+        if (pane.of === this.first) this.layers.setWindow(window);
+        for (const other of this.panes) if (other !== pane && other.of === pane.of) other.setWindow(window);
       };
     });
   }
@@ -89,6 +98,7 @@ export class Stage {
   async setContrast(contrast) {
     if (!(contrast in this.scans)) return;
     this.contrast = contrast;
+    this.lead.of = contrast;
     this.lead.name(contrast);
     this.lead.show(await this.base(contrast), this.lead.nv.volumes.slice(1));
   }
@@ -112,7 +122,7 @@ export class Stage {
   async beside() {
     for (const contrast of this.contrasts.filter((name) => name !== this.contrast)) {
       const pane = await Pane.open(this.place, contrast);
-      pane.overlaid = true;
+      Object.assign(pane, { overlaid: true, of: contrast });
       pane.show(await this.base(contrast));
       this.panes.push(pane);
     }
@@ -121,7 +131,7 @@ export class Stage {
 
   async addPseudo() {
     const pane = await Pane.open(this.place, "Pseudo-healthy");
-    pane.twin = true;
+    pane.of = this.first;
     pane.show(await this.pseudoImage());
     this.panes.push(pane);
     return pane;
@@ -144,12 +154,12 @@ export class Stage {
 
   // Darker or brighter, softer or harder, by shares of the window.
   shiftWindow(up, wider) {
-    const [low, high] = this.window();
+    const [low, high] = this.lead.window();
     const width = high - low;
     const middle = (low + high) / 2 + up * width;
     const half = (width * (1 + wider)) / 2;
     this.lead.setWindow([middle - half, middle + half]);
-    this.lead.windowed(this.window());
+    this.lead.windowed(this.lead.window());
   }
 
   flip() {
