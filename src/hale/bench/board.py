@@ -15,6 +15,7 @@ from hale.bench.markdown import write_markdown
 from hale.bench.measure import measured
 from hale.bench.outcome import ALL, Outcome, attempt
 from hale.bench.page import write_page
+from hale.bench.place import Place
 from hale.bench.plan import Job
 from hale.bench.rows import row_of
 from hale.bench.run import entries_for
@@ -64,7 +65,7 @@ def board_of(outcome: Outcome, options: Options) -> Json:
         "rows": rows,
         "missing": missing,
     }
-    plain: Json = _plain(board)
+    plain: Json = _plain(board, outcome.place)
     return plain
 
 
@@ -187,12 +188,17 @@ def _cohort(cohort: Cohort, outcome: Outcome) -> Json:
     }
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it: NaN and infinities are null."""
+def _plain(value: Any, place: Place) -> Any:
+    """Return a value as JSON holds it, NaN and infinities null, and no path of this disk in it."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, place) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, place) for item in value]
+    if isinstance(value, str):
+        roots = (place.out, place.data, place.models, place.maps)
+        for root in (f"{root}/" for root in roots if root is not None):
+            value = value.replace(root, "")
+        return value
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

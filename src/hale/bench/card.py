@@ -10,6 +10,7 @@ import numpy as np
 import tomli_w
 
 import hale
+from hale.bench.models import differing
 from hale.bench.plan import Job
 from hale.bench.suite import Cohort
 from hale.data.cohort import Entry
@@ -17,7 +18,7 @@ from hale.io.cache import key_of
 from hale.io.model import is_model, read_model
 from hale.io.nifti import file_hash
 from hale.pipeline.model import versions
-from hale.recipe import FOLDERS
+from hale.recipe import FOLDERS, build_recipe
 
 
 def made() -> dict[str, Any]:
@@ -73,8 +74,8 @@ def card_of(
     return {
         "data_sha256": data_hash(cases),
         "split": f"{cohort.split}, subjects {cohort.subjects}",
-        "recipe": text,
-        "recipe_sha256": key_of(tomllib.loads(text)) if text else "",
+        "recipe": _shown(text),
+        "recipe_sha256": key_of(tomllib.loads(_shown(text))) if text else "",
         "recipe_of_suite": not files or _is_as_asked(first, text),
         "model_sha256": ", ".join(hashes),
         "versions": told.get("versions", versions()["versions"]),
@@ -97,10 +98,13 @@ def _recipe_text(job: Job) -> str:
 
 def _is_as_asked(job: Job, text: str) -> bool:
     """Say whether a model was fitted by the recipe that the suite names, folders apart."""
-    if job.recipe is None:
-        return True
-    ours, theirs = job.recipe.resolved(), tomllib.loads(text)
-    return all(ours.get(key) == theirs.get(key) for key in {*ours, *theirs} - {*FOLDERS})
+    return job.recipe is None or not differing(build_recipe(tomllib.loads(text)), job.recipe)
+
+
+def _shown(text: str) -> str:
+    """Return a recipe without where on somebody's disk it found what it builds on."""
+    table = tomllib.loads(text)
+    return tomli_w.dumps(table | {key: Path(table[key]).name for key in FOLDERS if key in table})
 
 
 def _parameters(state: Mapping[str, np.ndarray]) -> int:

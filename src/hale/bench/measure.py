@@ -96,8 +96,11 @@ def measured(
         options: Who measures, and who is told.
         baseline: The method in whose brain all are ranked, where the data bring none.
     """
+    folder = maps_folder(job, cohort, place)
+    if not folder.is_dir():
+        return [], [Failure(id=cohort.name, reason="there are no maps")]
     try:
-        maps = find_maps(maps_folder(job, cohort, place))
+        maps = find_maps(folder)
     except Refused as refusal:
         return [], [Failure(id=cohort.name, reason=str(refusal))]
     ruler = Ruler(

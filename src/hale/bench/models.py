@@ -22,7 +22,7 @@ from hale.pipeline.learn import healthy_entries
 from hale.pipeline.prepare import quiet
 from hale.pipeline.pretrain import pretrain
 from hale.pipeline.reuse import goes_on, going_on
-from hale.recipe import FOLDERS, Recipe, StageRecipe
+from hale.recipe import FOLDERS, Recipe, StageRecipe, build_recipe, build_stage
 
 
 def fit_model(job: Job, outcome: Outcome, options: Options) -> None:
@@ -53,16 +53,21 @@ def remarks(todo: Sequence[Job]) -> tuple[str, ...]:
     for job in todo:
         if not job.reused or job.recipe is None or job.model is None:
             continue
-        have, want = tomllib.loads(read_about(job.model)[0].recipe), job.recipe.resolved()
-        if have["method"]["name"] != want["method"]["name"]:
-            why = f"is of {have['method']['name']}, the suite says {want['method']['name']}"
+        there = build_recipe(tomllib.loads(read_about(job.model)[0].recipe))
+        if there.method_name != job.recipe.method_name:
+            why = f"is of {there.method_name}, the suite says {job.recipe.method_name}"
             raise Refused(str(job.model), why, "give the model of that name")
-        keys = sorted({*have, *want} - {*FOLDERS})
-        other = [key for key in keys if have.get(key) != want.get(key)]
-        if other:
+        if other := differing(there, job.recipe):
             parts = ", ".join(f"[{key}]" for key in other)
             told.append(f"{job.run}: fitted before, and its {parts} are not those of the suite")
     return tuple(told)
+
+
+def differing(one: Recipe | StageRecipe, other: Recipe | StageRecipe) -> list[str]:
+    """Return the parts of two recipes that differ, but for where they find what they build on."""
+    have, want = one.resolved(), other.resolved()
+    keys = sorted({*have, *want} - {*FOLDERS})
+    return [key for key in keys if have.get(key) != want.get(key)]
 
 
 def reading_of(suite: Suite, place: Place, fold: int) -> Reading:
@@ -82,11 +87,10 @@ def _is_wanted(folder: Path, recipe: Recipe | StageRecipe, budget: float | None)
     if not is_model(folder):
         return True
     files, _ = read_about(folder)
-    have, want = tomllib.loads(files.recipe), recipe.resolved()
-    for key in sorted({*have, *want} - {*FOLDERS}):
-        if have.get(key) != want.get(key):
-            why = f"was fitted with another [{key}] than the suite says now"
-            raise Refused(str(folder), why, "take it away, or give another --out")
+    build = build_recipe if isinstance(recipe, Recipe) else build_stage
+    for key in differing(build(tomllib.loads(files.recipe)), recipe):
+        why = f"was fitted with another [{key}] than the suite says now"
+        raise Refused(str(folder), why, "take it away, or give another --out")
     for key in FOLDERS:
         below = getattr(recipe, key, "")
         known = files.provenance.get(key, {}).get("sha256")
