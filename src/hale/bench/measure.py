@@ -23,7 +23,7 @@ from hale.core.errors import Refused
 from hale.core.types import Mask
 from hale.data.cohort import Entry
 from hale.data.layouts.labels import Labels
-from hale.data.references import MapFiles, find_maps, read_map, read_on
+from hale.data.references import MapFiles, find_maps, read_grid, read_on
 from hale.io.cache import key_of
 from hale.io.nifti import file_hash
 from hale.metrics import evaluation, froc, voxel
@@ -164,7 +164,7 @@ def _measured(entry: Entry, files: MapFiles, own: Path, ruler: Ruler) -> Measure
     tallies = {"map": tally(shown[region], truth[region])}
     figures: dict[str, float] = {}
     if own.is_file():
-        raw = replace(case, anomaly=read_on(own, read_map(files.anomaly).grid))
+        raw = replace(case, anomaly=read_on(own, read_grid(files.anomaly)))
         scores = evaluation.scores_of(raw)[region]
         tallies["own"] = tally(scores, truth[region])
         counts = voxel.curve(scores, truth[region])
@@ -192,7 +192,7 @@ def _case(entry: Entry, files: MapFiles, ruler: Ruler) -> tuple[Maps, Mask]:
         Refused: As `read_case`; a mask on another grid.
     """
     case, truth = read_case(files, None, within=ruler.brain_of(entry))
-    grid = read_map(files.anomaly).grid
+    grid = read_grid(files.anomaly)
     if case.within is None and ruler.extracted:
         case = replace(case, within=read_on(entry.path, grid) > 0)
     if case.brain is None and case.within is not None:
