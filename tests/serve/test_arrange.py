@@ -29,10 +29,27 @@ def send(browser):
 SCAN = nifti(ball(1))
 
 
-def test_several_contrasts_are_one_exam(send):
-    (exam,) = send(("a_T1w.nii.gz", SCAN), ("FLAIR.nii.gz", SCAN), ("p7 t2.nii.gz", SCAN))
+def test_several_contrasts_of_one_name_are_one_exam(send):
+    (exam,) = send(("p7_T1w.nii.gz", SCAN), ("p7_FLAIR.nii.gz", SCAN), ("p7 t2.nii.gz", SCAN))
     assert exam["contrasts"] == ["T1w", "FLAIR", "T2w"]
     assert exam["kind"] == "NIfTI"
+    assert exam["files"] == {c: f"{c}.nii.gz" for c in ("T1w", "FLAIR", "T2w")}
+
+
+def test_bare_contrasts_of_one_folder_are_one_exam_that_is_not_called_by_the_server(send):
+    (exam,) = send(("T1.nii.gz", SCAN), ("FLAIR.nii.gz", SCAN))
+    assert exam["contrasts"] == ["T1w", "FLAIR"]
+    assert exam["name"].startswith("exam-")
+
+
+def test_two_people_are_never_one_exam(send):
+    """Of other names, or of other folders, though no contrast is there twice."""
+    named = send(("smith_T1.nii.gz", SCAN), ("jones_FLAIR.nii.gz", SCAN))
+    assert [exam["contrasts"] for exam in named] == [["T1w"], ["FLAIR"]]
+    lying = send(("all/pat1/T1.nii.gz", SCAN), ("all/pat2/FLAIR.nii.gz", SCAN))
+    assert [exam["contrasts"] for exam in lying] == [["T1w"], ["FLAIR"]]
+    windows = send(("a\\x_T1.nii.gz", SCAN), ("b\\x_FLAIR.nii.gz", SCAN))
+    assert [exam["contrasts"] for exam in windows] == [["T1w"], ["FLAIR"]]
 
 
 def test_two_people_are_two_exams_under_their_pseudonyms(send):

@@ -8,10 +8,10 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from hale.core.errors import Refused
-from hale.data.names import exam_of
+from hale.data.names import exam_of, without_contrast
 from hale.io.contrast import contrast_of_file, is_derived
 from hale.io.dicom_files import looks_like_dicom
-from hale.io.nifti import file_hash
+from hale.io.nifti import file_hash, stem
 from hale.io.picture import is_picture, picture_shape
 from hale.serve.archives import UNPACKED, is_archive, unpack
 from hale.serve.arrange_dicom import dicom_exams
@@ -38,7 +38,10 @@ class Sent:
 
     arrived: Arrived
     suffix: str
+    folder: str
+    """Within what was sent."""
     exam: str
+    """Empty if its name says nothing but a contrast."""
     contrast: str
     """`UNKNOWN` if nothing says it."""
     sidecar: Arrived | None = None
@@ -60,7 +63,8 @@ def arrange(upload: Path, arrived: Sequence[Arrived], station: Station) -> list[
         numbers = count(1)
         dicom = [file for file in files if _is_dicom(file)]
         exams = dicom_exams(upload, dicom, station, numbers) if dicom else []
-        rest = [file for file in files if file not in dicom]
+        apart = set(dicom)
+        rest = [file for file in files if file not in apart]
         for group in _groups(_sent(rest)):
             exams.append(_exam(upload, group, station, str(next(numbers))))
         if not exams:
@@ -110,17 +114,31 @@ def _sent(files: Sequence[Arrived]) -> list[Sent]:
         suffix = next((s for s in (*NIFTI, ".npy", ".png") if file.name.lower().endswith(s)), None)
         if suffix is None or is_derived(Path(file.name)):
             continue
-        told = contrast_of_file(Path("/nowhere") / PurePosixPath(file.name).name)
+        place = _place(file.name)
+        told = contrast_of_file(Path("/nowhere") / place.name)
         sent.append(
             Sent(
                 arrived=file,
                 suffix=suffix,
-                exam=exam_of(Path(PurePosixPath(file.name).name)) if told.contrast else file.name,
+                folder=place.parent.as_posix(),
+                exam=place.name if told.contrast is None else _exam_of(place),
                 contrast=UNKNOWN if told.contrast is None else str(told.contrast),
                 sidecar=sidecars.get(_stem(file.name)),
             )
         )
     return sent
+
+
+def _place(name: str) -> PurePosixPath:
+    """Return where a file lay in what was sent, from its root."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return PurePosixPath("/", *(part for part in parts if part not in ("/", "..")))
+
+
+def _exam_of(place: PurePosixPath) -> str:
+    """Return the exam that a name and its folders say; empty if they say a contrast alone."""
+    exam = exam_of(Path(place))
+    return "" if exam == stem(Path(place)) and not without_contrast(exam) else exam
 
 
 def _stem(name: str) -> str:
@@ -130,21 +148,17 @@ def _stem(name: str) -> str:
 
 
 def _groups(sent: Sequence[Sent]) -> list[list[Sent]]:
-    """Return the files of each exam: all in one, if each has another contrast and no other name.
+    """Return the files of each exam: of one folder, with names that differ in a contrast alone.
 
-    Else by the exam that names say; two files of a contrast, and those of none, stay alone.
+    Two files of a contrast, and those of none, stay alone.
     """
-    contrasts = [file.contrast for file in sent]
-    people = {file.exam for file in sent if file.exam.startswith("sub-")}
-    if UNKNOWN not in contrasts and len(set(contrasts)) == len(sent) and len(people) <= 1:
-        return [list(sent)] if sent else []
-    groups: dict[str, list[Sent]] = {}
+    groups: dict[tuple[str, ...], list[Sent]] = {}
     for file in sent:
-        there = {other.contrast for other in groups.get(file.exam, ())}
-        alone = file.contrast == UNKNOWN or file.contrast in there
-        groups.setdefault(f"{file.exam}/{file.arrived.path}" if alone else file.exam, []).append(
-            file
-        )
+        key: tuple[str, ...] = (file.folder, file.exam)
+        there = {other.contrast for other in groups.get(key, ())}
+        if file.contrast == UNKNOWN or file.contrast in there:
+            key = (*key, str(file.arrived.path))
+        groups.setdefault(key, []).append(file)
     return list(groups.values())
 
 
@@ -169,7 +183,8 @@ def _exam(upload: Path, group: Sequence[Sent], station: Station, number: str) ->
         if contrast == UNKNOWN:
             notes.append("neither name nor side-car says its contrast: choose it")
     first = upload / next(iter(files.values()))
-    name = group[0].exam if group[0].contrast != UNKNOWN else _stem(Path(group[0].exam).name)
+    exam = group[0].exam or "exam"
+    name = exam if group[0].contrast != UNKNOWN else _stem(exam)
     return Exam(
         id=number,
         name=station.named(name, file_hash(first)),

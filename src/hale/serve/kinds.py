@@ -45,6 +45,7 @@ class Exam:
             "name": self.name,
             "kind": str(self.kind),
             "contrasts": list(self.contrasts),
+            "files": dict(self.called),
             "notes": list(self.notes),
         }
 
