@@ -3,6 +3,7 @@
 import { putMask } from "./api.js";
 import { load } from "./engine.js";
 import { h, say, segments } from "./dom.js";
+import { affineOf, asDrawn, asStored, isSameGrid } from "./grids.js";
 import { keepLargest } from "./regions.js";
 import { whoIs } from "./who.js";
 
@@ -11,7 +12,7 @@ const SIZES = [1, 3, 5, 9, 15];
 
 export class Brush {
   constructor({ id, folder, files, stage, threshold, kept }) {
-    Object.assign(this, { id, folder, files, stage, threshold, kept, tool: "look", size: 3, changed: false });
+    Object.assign(this, { id, folder, files, stage, threshold, kept, tool: "look", size: 3, strokes: 0, keptStrokes: 0 });
     this.tools = segments("Tool", [["look", "Look"], ["paint", "Brush", "Key: d"], ["erase", "Erase", "Key: e"]], "look", (tool) => this.use(tool));
     this.sizes = h("select", { id: "brush-size", onchange: () => this.setSize(Number(this.sizes.value)) },
       SIZES.map((size) => h("option", { value: size, selected: size === this.size }, `${size} voxel${size > 1 ? "s" : ""}`)));
@@ -26,6 +27,11 @@ export class Brush {
         h("label", { class: "field", for: "brush-start" }, h("span", {}, "Start from"), this.start)),
       h("div", { class: "line" }, this.keepButton), this.state,
       h("p", { class: "small quiet" }, "By keyboard: arrows move the crosshair, ", h("kbd", {}, "Space"), " paints or erases there."));
+  }
+
+  // Whether something was drawn that is not kept.
+  get changed() {
+    return this.strokes > this.keptStrokes;
   }
 
   get nv() {
@@ -52,11 +58,26 @@ export class Brush {
     this.nv.opts.penSize = size;
   }
 
+  // Return the image in whose file's order a correction is kept.
+  async anomaly() {
+    const layer = this.stage.layers.get("anomaly");
+    if (!layer.image) await this.stage.layers.fetch(layer);
+    return layer.image;
+  }
+
+  // Say whether the scan of a contrast may come under the drawing, or there is none.
+  async fits(contrast) {
+    return !this.nv.drawBitmap || isSameGrid(await this.stage.base(contrast), await this.anomaly());
+  }
+
   // Put what the correction starts from on the canvas; on it lie voxels of 0 and 1.
   async begin() {
     const from = this.start.value;
-    this.nv.createEmptyDrawing();
     try {
+      if (!isSameGrid(this.stage.lead.base, await this.anomaly())) {
+        throw new Error(`${this.stage.contrast ?? "The picture"} has other voxels than the map: choose ${this.stage.first ?? "another contrast"} to draw on.`);
+      }
+      this.nv.createEmptyDrawing();
       if (from === "mask" || from === "reviewed") await this.fromFile(this.files[from]);
       else if (from === "threshold") await this.fromThreshold();
     } catch (problem) {
@@ -78,34 +99,20 @@ export class Brush {
 
   async fromFile(name) {
     const image = await load(this.folder + name);
-    const values = image.img.constructor === Uint8Array ? image.img : Uint8Array.from(image.img, (value) => (value > 0 ? 1 : 0));
-    image.img = values.map((value) => (value > 0 ? 1 : 0));
-    image.hdr.datatypeCode = 2; // uint8
-    if (!this.nv.loadDrawing(image)) throw new Error("The mask does not lie on the scan's grid.");
+    if (!isSameGrid(image, await this.anomaly())) throw new Error("The mask does not lie on the map's grid.");
+    this.nv.drawBitmap.set(asDrawn(image, (value) => value > 0));
   }
 
   async fromThreshold() {
-    const layer = this.stage.layers.get("anomaly");
-    if (!layer.image) await this.stage.layers.fetch(layer);
-    const image = layer.image;
-    const [across, back, up] = image.dimsRAS.slice(1);
-    const [start, step] = [image.img2RASstart, image.img2RASstep];
-    const drawn = this.nv.drawBitmap;
-    let n = 0;
-    for (let k = 0; k < up; k++) {
-      for (let j = 0; j < back; j++) {
-        for (let i = 0; i < across; i++) {
-          const stored = start[0] + start[1] + start[2] + i * step[0] + j * step[1] + k * step[2];
-          drawn[n++] = image.img[stored] > this.threshold.z ? 1 : 0;
-        }
-      }
-    }
-    const gone = keepLargest(drawn, [across, back, up], MOST);
+    const image = await this.anomaly();
+    const drawn = asDrawn(image, (value) => value > this.threshold.z);
+    const gone = keepLargest(drawn, image.dimsRAS.slice(1), MOST);
+    this.nv.drawBitmap.set(drawn);
     if (gone) say(`The ${MOST} largest regions are taken; ${gone} smaller ones are not.`);
   }
 
   touched() {
-    this.changed = true;
+    this.strokes += 1;
     this.undoButton.disabled = this.keepButton.disabled = false;
     this.state.textContent = "Corrected. Not kept yet.";
   }
@@ -116,11 +123,11 @@ export class Brush {
     return say("Taken back", 1.5);
   }
 
-  // Paint or erase a disc at the crosshair, in the plane that is shown.
+  // Paint or erase a disc at the crosshair, in the plane in which the arrows move it.
   stamp() {
     if (this.tool === "look" || !this.nv.drawBitmap) return false;
     const [x, y, z] = Array.from(this.nv.frac2vox(this.nv.scene.crosshairPos));
-    this.nv.drawPenAxCorSag = Math.min(this.nv.opts.sliceType, 2) % 3;
+    this.nv.drawPenAxCorSag = { coronal: 1, sagittal: 2 }[this.stage.lead.view] ?? 0;
     this.nv.drawPt(x, y, z, this.tool === "erase" ? 0 : 1);
     this.nv.drawPenAxCorSag = -1;
     this.nv.drawAddUndoBitmap();
@@ -133,20 +140,16 @@ export class Brush {
     const who = await whoIs();
     if (!who || !this.nv.drawBitmap) return;
     this.keepButton.disabled = true;
+    const { strokes } = this;
     try {
-      const review = await putMask(this.id, await stored(this.nv), who);
-      this.changed = false;
-      this.state.textContent = `Kept by ${who}.`;
+      const image = await this.anomaly();
+      const review = await putMask(this.id, asStored(image, this.nv.drawBitmap), affineOf(image), who);
+      this.keptStrokes = strokes;
+      if (!this.changed) this.state.textContent = `Kept by ${who}.`;
       this.kept(review);
     } catch (problem) {
       this.keepButton.disabled = false;
       say(problem.message);
     }
   }
-}
-
-// Return the drawing as uint8 in the stored voxel order of the result's files.
-async function stored(nv) {
-  const file = await nv.saveImage({ filename: "", isSaveDrawing: true, volumeByIndex: 0 });
-  return file.subarray(file.length - nv.drawBitmap.length);
 }

@@ -2,6 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { startKeys } from "./keyboard.js";
+import { mayLeave, startGuard } from "./leaving.js";
 import { startTheme } from "./theme.js";
 
 const PAGES = {
@@ -13,6 +14,7 @@ const PAGES = {
 
 let stop = null;
 let turn = 0;
+let here = location.hash;
 
 async function route() {
   const mine = ++turn;
@@ -42,8 +44,15 @@ async function route() {
 
 startTheme();
 startKeys();
+startGuard();
 addEventListener("hashchange", () => {
-  route();
+  if (location.hash === here) return;
+  const skips = location.hash === "#main"; // the link to the content is of no other page
+  if (skips || !mayLeave()) history.replaceState(null, "", here || "#/");
+  else {
+    here = location.hash;
+    route();
+  }
   document.getElementById("main").focus();
 });
 route();

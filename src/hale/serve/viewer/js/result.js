@@ -9,6 +9,7 @@ import { load } from "./engine.js";
 import { Findings } from "./findings.js";
 import { setKeys } from "./keyboard.js";
 import { Layers } from "./layers.js";
+import { guard } from "./leaving.js";
 import { bestView } from "./pane.js";
 import { highest } from "./regions.js";
 import { Stage } from "./stage.js";
@@ -29,14 +30,14 @@ export async function show(main, [id]) {
   const range = rangeOf(details, early);
   document.getElementById("where").textContent = `${detection.id} · ${detection.provenance?.model ?? detection.provenance?.method ?? ""}`;
 
-  const why = new Why({ id, calibrated, go: (mm) => stage.lead.to(mm) });
+  const why = new Why({ id, calibrated, first: detection.contrasts?.[0], go: (mm) => stage.lead.to(mm) });
   const stage = new Stage({ folder, files, moved: ({ mm }) => why.look(Array.from(mm).slice(0, 3)) });
   const layers = new Layers({ folder, files, range: { low: range.start, high: range.colours }, unit: calibrated ? "z" : "score", window: () => stage.window(), changed: () => stage.paint() });
   if (early) layers.get("anomaly").early = early;
   const findings = new Findings({ id, kept: calibrated ? detection.lesions : null, holds, review: details.review,
     go: (mm) => stage.lead?.base && stage.lead.to(mm), verdicts: (said) => layers.setVerdicts(said) });
   layers.setVerdicts(findings.verdicts);
-  const threshold = new Threshold({ id, range, start: range.start, calibrated, holds, alpha: detection.calibration?.alpha,
+  const threshold = new Threshold({ id, range, start: range.start, calibrated, holds, alpha: detection.calibration?.alpha, rates: detection.calibration?.rate_interval,
     shown: (z) => layers.setThreshold(z), formed: (lesions, all) => findings.form(lesions, all) });
   const exports = exportsOf(id, details);
   const brush = new Brush({ id, folder, files, stage, threshold, kept: (now) => exports.kept(now) });
@@ -59,13 +60,13 @@ export async function show(main, [id]) {
   async function setMode(mode) {
     if (mode === "swipe" && stage.view === "all") setView("axial");
     try {
-      if ((mode === "swipe" || mode === "blink") && stage.contrast !== stage.first) await toContrast(stage.first);
+      if ((mode === "swipe" || mode === "blink") && stage.contrast !== stage.first && !(await toContrast(stage.first))) return modes.show(stage.mode);
       modes.show(mode);
       await stage.setMode(mode);
     } catch (problem) {
       say(problem.message);
     }
-    modes.show(stage.mode);
+    return modes.show(stage.mode);
   }
 
   function setView(view) {
@@ -94,12 +95,19 @@ export async function show(main, [id]) {
   }
 
   async function toContrast(name) {
+    if (!(await brush.fits(name))) {
+      contrasts.value = stage.contrast;
+      say(`${name} has other voxels than the map, on which you draw.`);
+      return false;
+    }
     contrasts.value = name;
     if (stage.mode !== "single") await setMode("single"); // others beside it, or its counterpart above
-    return stage.setContrast(name);
+    await stage.setContrast(name);
+    return true;
   }
 
-  return () => { setKeys(null); stage.close(); };
+  guard(() => brush.changed);
+  return () => { setKeys(null); guard(null); stage.close(); };
 }
 
 // Return where the threshold may lie, where it starts, and where the anomaly's colours end.

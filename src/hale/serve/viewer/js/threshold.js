@@ -6,8 +6,8 @@ import { figure, percent, significant } from "./words.js";
 
 export class Threshold {
   // `range` {low, high}; `start` is the calibrated threshold, or where colours begin.
-  constructor({ id, range, start, calibrated, holds, alpha, shown, formed }) {
-    Object.assign(this, { id, range, start, calibrated, holds, alpha, formed, z: start, asked: 0, answered: 0 });
+  constructor({ id, range, start, calibrated, holds, alpha, rates, shown, formed }) {
+    Object.assign(this, { id, range, start, calibrated, holds, alpha, rates, formed, z: start, asked: 0, answered: 0 });
     const step = calibrated ? 0.05 : (range.high - range.low) / 200;
     this.slider = h("input", { type: "range", id: "threshold", min: range.low, max: range.high, step, value: start });
     if (!calibrated) this.start = this.z = Number(this.slider.value); // a step of the slider
@@ -66,14 +66,19 @@ export class Threshold {
   tell(answer) {
     this.answer = answer;
     this.element.dataset.answered = answer.z;
-    fill(this.words, this.calibrated ? [this.isStart && promise(this.alpha), cost(answer, this.holds)] : h("p", {}, "No p-values: this method has no calibration on healthy scans, ",
+    fill(this.words, this.calibrated ? [this.isStart && promise(this), cost(answer, this.holds)] : h("p", {}, "No p-values: this method has no calibration on healthy scans, ",
       "so nothing is known of false alarms. The regions are ranks within this scan."));
     this.formed(this.isStart && this.calibrated ? null : answer.lesions, answer.count);
   }
 }
 
-const promise = (alpha) => h("p", {}, h("b", {}, `At most ${percent(alpha)} of healthy scans are flagged: `),
-  `only components with p of ${significant(alpha)} or less are kept. Of all regions above this line:`);
+// What the calibrated threshold promises: on average over calibration sets, and where p-values hold.
+function promise({ alpha, rates, holds }) {
+  const kept = `only components with p of ${significant(alpha)} or less are kept. Of all regions above this line:`;
+  if (!holds) return h("p", {}, h("b", {}, "No promise for this scan, where p-values are not valid: "), kept);
+  const range = rates ? ` (by this calibration set, between ${percent(rates[0])} and ${percent(rates[1])})` : "";
+  return h("p", {}, h("b", {}, `On average at most ${percent(alpha)} of healthy scans are flagged`), `${range}: ${kept}`);
+}
 
 // What the threshold means for healthy scans, from the calibration.
 function cost(answer, holds) {
@@ -87,6 +92,6 @@ function cost(answer, holds) {
     ["Share of healthy voxels above", answer.voxel_p, percent],
   ].filter(([, value]) => value !== undefined && value !== null);
   return [h("dl", { class: "facts" }, known.map(([name, value, words]) => [h("dt", {}, name), h("dd", {}, words(value))])),
-    h("p", { class: "quiet" }, `Of ${answer.healthy_scans} healthy calibration scans${answer.ladder_z < answer.z - 1e-6 ? `; shares and p at most, from z = ${significant(answer.ladder_z)}` : ""}.`,
+    h("p", { class: "quiet" }, `Of ${answer.healthy_scans ?? "the"} healthy calibration scans${answer.ladder_z < answer.z - 1e-6 ? `; shares and p at most, from z = ${significant(answer.ladder_z)}` : ""}.`,
       !holds && " This scan differs from them: not valid here.")];
 }

@@ -7,8 +7,9 @@ import { figure, position, pValue, significant } from "./words.js";
 const LEFT = -4; // standard deviations that the scale shows to the left; to the right 6, or as many as needed
 
 export class Why {
-  constructor({ id, calibrated, go }) {
-    Object.assign(this, { id, calibrated, go, turn: 0 });
+  // `first` is the contrast whose pseudo-healthy counterpart there is.
+  constructor({ id, calibrated, first, go }) {
+    Object.assign(this, { id, calibrated, first, go, turn: 0 });
     this.element = h("div", { class: "why", "aria-live": "polite" }, h("p", { class: "quiet" }, "Move the crosshair."));
     this.look = atRest((mm) => this.ask(mm), 160);
   }
@@ -30,7 +31,9 @@ export class Why {
       if (answer.healthy) rows.push(["Healthy here", `${significant(answer.healthy.mean)} ± ${significant(answer.healthy.spread)}; here ${significant(answer.score)} (score)`]);
     } else rows.push(["Score", `${significant(answer.score)}; no healthy scans to compare with, no p-values`]);
     if (known(answer.percentile)) rows.push(["Within this brain", `above ${Math.min(99.99, answer.percentile).toFixed(2)} % of its voxels`]);
-    for (const [contrast, value] of Object.entries(answer.scan ?? {})) rows.push([contrast, `${significant(value, 4)}${versus(value, answer.pseudo_healthy)}`]);
+    for (const [contrast, value] of Object.entries(answer.scan ?? {})) {
+      rows.push([contrast, `${significant(value, 4)}${contrast === this.first ? versus(value, answer.pseudo_healthy) : ""}`]);
+    }
     if (answer.mirror) rows.push(["Other side", mirror(answer, this.calibrated)]);
     const other = answer.mirror?.mm && h("button", { type: "button", class: "small-button", onclick: () => this.go(answer.mirror.mm) }, "Look at the other side");
     fill(this.element, this.calibrated && known(answer.z) && scale(answer.z),
@@ -44,9 +47,10 @@ function versus(value, healthy) {
   return known(healthy) ? `; healthy would be ${significant(healthy, 4)} (${value >= healthy ? "+" : "−"}${significant(Math.abs(value - healthy), 3)})` : "";
 }
 
-function mirror({ mirror: { scan, z } }, calibrated) {
+function mirror({ mirror: { scan, z, how, in_brain: inside } }, calibrated) {
   const values = typeof scan === "object" && scan !== null ? Object.entries(scan).map(([name, value]) => `${name} ${significant(value, 4)}`) : known(scan) ? [significant(scan, 4)] : [];
-  return [...values, known(z) ? (calibrated ? `z ${figure(z)}` : `score ${significant(z)}`) : ""].filter(Boolean).join(", ") || "–";
+  const told = [...values, known(z) ? (calibrated ? `z ${figure(z)}` : `score ${significant(z)}`) : ""].filter(Boolean).join(", ") || "–";
+  return `${told}${inside === false ? "; outside the brain" : ""}${how ? `; found by the ${how}` : ""}`;
 }
 
 // Draw the healthy distribution, in standard deviations, and where this voxel stands in it.
