@@ -60,12 +60,15 @@ function pick(scans, take) {
 // Return the form that turns an upload's exams into jobs.
 function form({ source, exams, models, refuse, begun }) {
   const boxes = exams.map((exam, index) => h("input", { type: "checkbox", checked: true, value: index }));
-  const contrast = h("select", { id: "contrast" }, h("option", { value: "" }, "as the files say"),
-    CONTRASTS.map((name) => h("option", { value: name }, name)));
+  const unsaid = h("option", { value: "" });
+  const contrast = h("select", { id: "contrast" }, unsaid, CONTRASTS.map((name) => h("option", { value: name }, name)));
+  const contrastLabel = h("span", {});
   const insist = h("input", { type: "checkbox" });
   const series = exams.some((exam) => exam.kind === "DICOM") && h("input", { type: "text", id: "series", placeholder: "T1w=5 FLAIR=7" });
   const wanted = models.map((model, index) => h("input", { type: "checkbox", value: index, checked: index === firstChoice(models), disabled: Boolean(model.refused) }));
   const start = h("button", { type: "submit", class: "primary" }, "Start");
+  for (const box of boxes) box.addEventListener("change", tell);
+  tell();
   return h("form", { class: "start", onsubmit: go },
     h("fieldset", {}, h("legend", {}, count(exams.length, "exam")), exams.map((exam, index) =>
       h("label", { class: "check" }, boxes[index], h("span", {}, h("b", {}, exam.name), " ",
@@ -75,21 +78,33 @@ function form({ source, exams, models, refuse, begun }) {
       models.map((model, index) => h("label", { class: "check" }, wanted[index], modelWords(model)))),
       h("p", { class: "small quiet" }, "Intensity answers first, while the others still run.")),
     h("div", { class: "line" },
-      h("label", { class: "field", for: "contrast" }, h("span", {}, "Contrast"), contrast),
+      h("label", { class: "field", for: "contrast" }, contrastLabel, contrast),
       series && h("label", { class: "field", for: "series" }, h("span", {}, "DICOM series, where several fit"), series),
       h("label", { class: "check" }, insist, h("span", {}, "Go on where quality control refuses"))),
     h("div", { class: "line" }, start));
 
+  function picked() {
+    return exams.filter((_, index) => boxes[index].checked);
+  }
+
+  // Where files do not say their contrast, the reader must.
+  function tell() {
+    const isNeeded = picked().some(isUnknown);
+    contrast.required = isNeeded;
+    contrastLabel.textContent = isNeeded ? "Contrast, which the files do not say" : "Contrast";
+    unsaid.textContent = isNeeded ? "choose" : "as the files say";
+  }
+
   async function go(event) {
     event.preventDefault();
-    const chosen = exams.filter((_, index) => boxes[index].checked);
+    const chosen = picked();
     const names = models.filter((_, index) => wanted[index].checked).map((model) => model.id);
     if (!chosen.length || !names.length) return say("Choose an exam, and what looks at it.");
     start.disabled = true;
     try {
       for (const exam of chosen) {
         await post("/api/jobs", { ...source, exam: exam.id ?? undefined, models: names,
-          contrast: contrast.value || undefined, insist: insist.checked, series: seriesOf(series && series.value) });
+          contrast: contrast.required && !isUnknown(exam) ? undefined : contrast.value || undefined, insist: insist.checked, series: seriesOf(series && series.value) });
       }
       begun();
     } catch (problem) {
@@ -104,6 +119,8 @@ function seriesOf(words) {
   const pairs = (words || "").split(/\s+/).map((part) => part.split("=")).filter((pair) => pair.length === 2 && pair[1]);
   return pairs.length ? Object.fromEntries(pairs) : undefined;
 }
+
+const isUnknown = ({ contrasts = [] }) => !contrasts.length || contrasts.includes("?");
 
 const contrastWords = ({ contrasts = [] }) => contrasts.map((name) => (name === "?" ? "contrast not known" : name)).join(", ") || "contrast not known";
 

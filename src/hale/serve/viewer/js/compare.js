@@ -24,7 +24,7 @@ export async function show(main, [a, b]) {
     h("div", { class: "pictures" }, h("div", { class: "line toolbar", role: "toolbar", "aria-label": "Pictures" }, views, what), h("div", { class: "stage" }, place, legend)),
     h("div", { class: "panel" }, h("h1", {}, "Two methods, one scan"),
       h("dl", { class: "facts" }, [["First", names[0], a], ["Second", names[1], b]].map(([title, name, id]) => [h("dt", {}, title), h("dd", {}, h("a", { href: `#/result/${id}` }, name))]),
-        [["Dice of the masks", figure(compared.dice)], ["Correlation of the ranks", figure(compared.correlation)]].map(([title, value]) => [h("dt", {}, title), h("dd", {}, value)])),
+        [[diceOf(compared), figure(compared.dice)], ["Correlation of the ranks", figure(compared.correlation)]].map(([title, value]) => [h("dt", {}, title), h("dd", {}, value)])),
       h("label", { class: "field", for: "opacity" }, h("span", {}, "Opacity of the maps"), opacity),
       (!first.calibrated || !second.calibrated) && h("div", { class: "banner" }, "A map without p-values has a scale of its own: its colours are the highest 5 % of this brain."),
       table(compared, names, (mm) => pane.to(mm)))));
@@ -81,6 +81,12 @@ async function disagreement(a, b) {
   const layer = await load(address("/api/compare/disagreement.nii.gz", { a, b }), { opacity: 0, name: "disagreement.nii.gz", colormap: "heat", colormapNegative: "cold" });
   Object.assign(layer, { cal_min: UNLIKE, cal_max: 1, cal_minNeg: -UNLIKE, cal_maxNeg: -1 });
   return layer;
+}
+
+// What the Dice coefficient is of: masks, or what stands in for one where a method has none.
+function diceOf({ a_found: a, b_found: b }) {
+  if (a === "lesions" && b === "lesions") return "Dice of the masks";
+  return a === b ? `Dice of ${a} of both` : `Dice of ${a} and ${b}`;
 }
 
 function table({ table: rows = [], a_found: a, b_found: b }, names, go) {

@@ -10,14 +10,15 @@ export function exportsOf(id, { calibrated, dicom, files, review }) {
   const file = (name, text) => h("a", { class: "button", href: `/api/results/${id}/export/${name}`, download: name }, text);
   const mask = file("mask.nii.gz", "Mask, NIfTI");
   const seg = dicom && file("mask.seg.dcm", "Mask, DICOM SEG");
-  mask.hidden = !calibrated && !files.reviewed;
+  const table = file("lesions.tsv", "Lesions, TSV");
+  mask.hidden = table.hidden = !calibrated && !files.reviewed;
   const comment = h("textarea", { id: "comment", rows: 2 }, review?.comment ?? "");
   const past = h("div", {}, history(review));
   const who = h("button", { type: "button", class: "small-button quiet-button", onclick: rename }, name());
   const element = h("div", { class: "exports" },
     h("label", { class: "field", for: "comment" }, h("span", {}, "Comment"), comment),
     h("div", { class: "line" }, h("button", { type: "button", onclick: keep }, "Keep the comment"), who),
-    h("div", { class: "line" }, mask, seg, file("lesions.tsv", "Lesions, TSV"),
+    h("div", { class: "line" }, mask, seg, table,
       h("a", { class: "button", href: `/api/results/${id}/export/report.html`, target: "_blank", rel: "noopener",
         onclick: () => say("The report is being drawn; it opens in a new tab.", 8) }, "Report, to read or print")),
     h("p", { class: "small quiet" }, "With your verdicts and your corrected mask. The results themselves stay as they were."),
@@ -40,7 +41,7 @@ export function exportsOf(id, { calibrated, dicom, files, review }) {
     }
   }
 
-  return { element, kept: (now) => { mask.hidden = false; fill(past, history(now)); who.textContent = name(); say("The correction is kept beside the result.", 3); } };
+  return { element, kept: (now) => { mask.hidden = table.hidden = false; fill(past, history(now)); who.textContent = name(); say("The correction is kept beside the result.", 3); } };
 }
 
 const name = () => (reader() ? `Reader: ${reader()}` : "Reader: not said");

@@ -59,19 +59,22 @@ function row(job, look) {
   const words = h("p", { class: "job-words small quiet", role: "status" });
   const bar = h("progress", { "aria-label": `Progress of ${job.name}` });
   const cancel = h("button", { type: "button", class: "small-button", onclick: stop, "aria-label": `Cancel ${job.name}` }, "Cancel");
+  const dismiss = h("button", { type: "button", class: "small-button quiet-button", onclick: stop, "aria-label": `Dismiss ${job.name}`,
+    title: "Off this list, with what was uploaded for it; its results stay" }, "Dismiss");
   const links = h("span", { class: "line" });
   const state = h("span", { class: "chip" });
   const element = h("li", { class: "job", "data-job": job.id },
-    h("div", { class: "line job-line" }, h("b", {}, job.name), state, links, cancel), bar, words);
+    h("div", { class: "line job-line" }, h("b", {}, job.name), state, links, cancel, dismiss), bar, words);
 
   async function stop() {
-    cancel.disabled = true;
+    cancel.disabled = dismiss.disabled = true;
     try {
       await remove(`/api/jobs/${job.id}`);
     } catch (problem) {
       say(problem.message);
     }
-    look();
+    await look();
+    cancel.disabled = dismiss.disabled = false;
   }
 
   function update(now) {
@@ -81,6 +84,7 @@ function row(job, look) {
     state.className = `chip ${now.state === "failed" ? "flagged" : ""}`;
     bar.hidden = !alive;
     cancel.hidden = !alive;
+    dismiss.hidden = alive;
     if (now.total) {
       bar.max = now.total;
       bar.value = now.done ?? 0;

@@ -37,11 +37,15 @@ export function verdict(detection) {
   const holds = detection.p_values?.holds !== false;
   const alpha = detection.calibration?.alpha;
   const healthy = known(alpha) ? `${percent(1 - alpha)} of healthy scans` : "healthy scans";
+  const found = detection.flagged ? count(detection.lesions.length, "component") : "no component";
+  if (!holds) {
+    return { tone: "open", headline: `${detection.flagged ? "Flagged" : "Not flagged"}, in doubt: ${found} above the line`,
+      meaning: "p-values are not valid here: the scan differs from the healthy scans that drew this line." };
+  }
   if (detection.flagged) {
-    return { tone: holds ? "flagged" : "open",
-      headline: `Flagged: ${count(detection.lesions.length, "component")} beyond what ${healthy} show`,
+    return { tone: "flagged", headline: `Flagged: ${found} beyond what ${healthy} show`,
       meaning: "Size and strength of a component count together." };
   }
-  return { tone: holds ? "clear" : "open", headline: `Not flagged at alpha = ${significant(alpha)}`,
+  return { tone: "clear", headline: `Not flagged at alpha = ${significant(alpha)}`,
     meaning: "That does not make the scan normal: small or faint findings stay below this line." };
 }
