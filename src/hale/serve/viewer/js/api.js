@@ -27,11 +27,11 @@ export const put = async (path, value) => (await call("PUT", path, JSON.stringif
 export const remove = (path) => call("DELETE", path);
 export const address = (path, values) => `${path}?${query(values)}`;
 
-// Send a volume, gzipped, in the stored voxel order of the result's anomaly map, with that file's affine.
-export async function putMask(result, voxels, affine, who) {
+// Send a volume, gzipped, in the stored voxel order of the result's anomaly map, with that file's grid.
+export async function putMask(result, voxels, { affine, shape }, who) {
   const packed = new Blob([voxels]).stream().pipeThrough(new CompressionStream("gzip"));
   const body = await new Response(packed).blob();
-  const headers = { "Content-Type": "application/gzip", "X-Affine": affine.join(" "), "X-Who": encodeURIComponent(who) };
+  const headers = { "Content-Type": "application/gzip", "X-Affine": affine.join(" "), "X-Shape": shape.join(" "), "X-Who": encodeURIComponent(who) };
   return (await call("PUT", `/api/results/${result}/mask`, body, headers)).json();
 }
 

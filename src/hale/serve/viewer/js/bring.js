@@ -67,7 +67,7 @@ function form({ source, exams, models, refuse, begun }) {
   const series = exams.some((exam) => exam.kind === "DICOM") && h("input", { type: "text", id: "series", placeholder: "T1w=5 FLAIR=7" });
   const wanted = models.map((model, index) => h("input", { type: "checkbox", value: index, checked: index === firstChoice(models), disabled: Boolean(model.refused) }));
   const start = h("button", { type: "submit", class: "primary" }, "Start");
-  for (const box of boxes) box.addEventListener("change", tell);
+  for (const field of [...boxes, series].filter(Boolean)) field.addEventListener("input", tell);
   tell();
   return h("form", { class: "start", onsubmit: go },
     h("fieldset", {}, h("legend", {}, count(exams.length, "exam")), exams.map((exam, index) =>
@@ -87,9 +87,9 @@ function form({ source, exams, models, refuse, begun }) {
     return exams.filter((_, index) => boxes[index].checked);
   }
 
-  // Where files do not say their contrast, the reader must.
+  // Where neither files nor the series say the contrast, the reader must.
   function tell() {
-    const isNeeded = picked().some(isUnknown);
+    const isNeeded = !seriesOf(series && series.value) && picked().some(isUnknown);
     contrast.required = isNeeded;
     contrastLabel.textContent = isNeeded ? "Contrast, which the files do not say" : "Contrast";
     unsaid.textContent = isNeeded ? "choose" : "as the files say";

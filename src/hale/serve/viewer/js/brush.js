@@ -3,7 +3,7 @@
 import { putMask } from "./api.js";
 import { load } from "./engine.js";
 import { h, say, segments } from "./dom.js";
-import { affineOf, asDrawn, asStored, isSameGrid } from "./grids.js";
+import { asDrawn, asStored, gridOf, isSameGrid } from "./grids.js";
 import { keepLargest } from "./regions.js";
 import { whoIs } from "./who.js";
 
@@ -85,7 +85,7 @@ export class Brush {
       say(problem.message);
       return false;
     }
-    if (this.files.mask) this.stage.layers.toggle("mask", false); // the drawing is in its place
+    if (this.files.mask) this.stage.layers.toggle("mask", false, false); // the drawing is in its place
     this.nv.drawClearAllUndoBitmaps();
     this.nv.drawAddUndoBitmap();
     this.nv.setDrawColormap({ R: [0, 0], G: [0, 255], B: [0, 170], A: [0, 255], labels: ["", "lesion"] });
@@ -143,7 +143,7 @@ export class Brush {
     const { strokes } = this;
     try {
       const image = await this.anomaly();
-      const review = await putMask(this.id, asStored(image, this.nv.drawBitmap), affineOf(image), who);
+      const review = await putMask(this.id, asStored(image, this.nv.drawBitmap), gridOf(image), who);
       this.keptStrokes = strokes;
       if (!this.changed) this.state.textContent = `Kept by ${who}.`;
       this.kept(review);

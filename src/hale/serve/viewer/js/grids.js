@@ -22,8 +22,8 @@ export function asStored(image, drawn) {
   return kept;
 }
 
-// Return the affine of an image's file, row by row.
-export const affineOf = (image) => image.hdr.affine.flat();
+// Return the affine of an image's file, row by row, and its voxels along each axis.
+export const gridOf = ({ hdr }) => ({ affine: hdr.affine.flat(), shape: hdr.dims.slice(1, 4) });
 
 const size = ({ dimsRAS: [, across, back, up] }) => across * back * up;
 

@@ -49,14 +49,14 @@ export class Layers {
     layer.image = image;
   }
 
-  async toggle(kind, on) {
+  async toggle(kind, on, aloud = true) {
     const layer = this.get(kind);
     if (!layer) return say(`This result has no ${KINDS[kind]?.label ?? kind}.`);
     layer.on = on ?? !layer.on;
     this.tellScale();
     this.rows.get(kind).show();
     await this.changed();
-    return say(`${layer.label} ${layer.on ? "on" : "off"}`, 1.5);
+    return aloud && say(`${layer.label} ${layer.on ? "on" : "off"}`, 1.5);
   }
 
   async hideAll() {
