@@ -14,6 +14,7 @@ from hale.serve.results import Found
 from hale.serve.volumes import Result, read_result, voxel_at
 from hale.serve.why import percentile
 
+SAME = {"provenance": {"input_sha256": ["0" * 64]}}
 GRID = Grid(shape=(8, 8, 8), affine=np.eye(4))
 
 
@@ -101,7 +102,7 @@ def two(tmp_path, first, second) -> dict:
             nib.save(nib.Nifti1Image(array, GRID.affine), folder / f"{file}.nii.gz")
         if mask is not None:
             nib.save(nib.Nifti1Image(mask, GRID.affine), folder / "mask.nii.gz")
-        found = Found(id=name, folder=folder, path=name, detection={})
+        found = Found(id=name, folder=folder, path=name, detection=SAME)
         pairs.append((found, read_result(folder)))
     one, other, _ = sides(*pairs)
     return agreement(one, other)
@@ -157,7 +158,39 @@ def test_the_station_compares_two_results_of_a_scan(browser, ids, station):
     )
 
 
-def test_results_of_different_scans_are_not_compared(browser, ids, station):
+def test_components_that_are_not_listed_count_for_dice(tmp_path):
+    """Of a method without mask: 40 single voxels on the one side, 30 of them listed."""
+    grid = np.zeros((17, 17, 17), np.float32)
+    places = np.argwhere(np.ones((5, 5, 5)))[:40] * 4
+    grid[tuple(places.T)] = 5.0
+    nib.save(nib.Nifti1Image(grid, np.eye(4)), tmp_path / "anomaly.nii.gz")
+    brain = nib.Nifti1Image(np.ones(grid.shape, np.uint8), np.eye(4))
+    nib.save(brain, tmp_path / "brain.nii.gz")
+    found = Found(id="a", folder=tmp_path, path="a", detection=SAME)
+    one, other, _ = sides((found, read_result(tmp_path)), (found, read_result(tmp_path)))
+    told = agreement(one, other)
+    assert int((one.labels > 0).sum()) == 40
+    assert len(told["table"]) == 60
+    assert {row["other_label"] for row in told["table"]} == set(range(1, 31))
+
+
+def test_two_people_are_not_compared(browser, ids, station):
+    """On one grid, as all scans of a study are, but not of one scan."""
+    answer = browser.get("/api/compare", params={"a": ids["ill"], "b": ids["well"]})
+    assert answer.status_code == 400
+    assert "are not of one scan" in answer.json()["error"]
+    answer = browser.get(
+        "/api/compare/disagreement.nii.gz", params={"a": ids["ill"], "b": ids["well"]}
+    )
+    assert answer.status_code == 400
+
+
+def test_results_of_different_grids_are_not_compared(browser, ids, station):
+    told = station.folder / "well/detection.json"
+    table = json.loads(told.read_text())
+    ill = json.loads((station.folder / "ill/detection.json").read_text())
+    table["provenance"]["input_sha256"] = ill["provenance"]["input_sha256"]
+    told.write_text(json.dumps(table))
     path = station.folder / "well/anomaly.nii.gz"
     image = nib.load(path)
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[1:], image.affine), path)

@@ -19,7 +19,7 @@ from hale.serve.volumes import Result, opened, read_labels
 TOP = 0.01
 """Share of the brain that counts as found by a method without a mask."""
 LISTED = 30
-"""Components of such a method that are listed, the largest."""
+"""Components of such a method that are listed, the largest; all of them count for Dice."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,9 +39,12 @@ def sides(a: tuple[Found, Result], b: tuple[Found, Result]) -> tuple[Side, Side,
     """Return two results of one scan, ready to compare, and their common brain.
 
     Raises:
-        Refused: They lie on different grids, or have no brain in common.
+        Refused: They are not of one scan, lie on different grids, or have no brain in common.
     """
-    (_, first), (_, second) = a, b
+    (one, first), (other, second) = a, b
+    if not _is_of_one_scan(one, other):
+        remedy = "compare results of one scan"
+        raise Refused("the two results", "are not of one scan", remedy)
     if not first.grid.is_the_same_as(second.grid):
         remedy = "compare results of one scan"
         raise Refused("the two results", "lie on different grids", remedy)
@@ -74,6 +77,12 @@ def write_disagreement(one: Side, other: Side, brain: Mask, path: Path) -> None:
     part = path.with_name(f".part-{path.name}")
     nib.save(nib.Nifti1Image(values, None, header), part)
     part.replace(path)
+
+
+def _is_of_one_scan(one: Found, other: Found) -> bool:
+    """Say whether the scan whose grid one result has is among the scans of the other."""
+    a, b = (f.detection.get("provenance", {}).get("input_sha256") or [] for f in (one, other))
+    return bool(a and b) and (a[0] in b or b[0] in a)
 
 
 def _side(found: Found, result: Result, brain: Mask) -> Side:
@@ -110,13 +119,12 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _highest(result: Result, brain: Mask, inside: np.ndarray) -> Labels:
-    """Return the largest components of the highest voxels, numbered from the largest."""
+    """Return the components of the highest voxels, numbered from the largest."""
     limit = np.quantile(inside, 1 - TOP)
     found, count = label(brain & (result.anomaly >= limit) & (result.anomaly > 0), TWENTY_SIX)
     size = np.bincount(found.ravel(), minlength=count + 1)[1:]
     rank = np.zeros(count + 1, np.int32)
     rank[np.argsort(-size, kind="stable") + 1] = np.arange(1, count + 1)
-    rank[rank > LISTED] = 0
     labels: Labels = rank[found]
     return labels
 
@@ -128,12 +136,14 @@ def _rows(name: str, one: Side, other: Side) -> list[dict[str, Any]]:
     numbers, others = one.labels[place], other.labels[place]
     higher = other.result.anomaly[place]
     rows = []
-    for number in range(1, int(numbers.max(initial=0)) + 1):
+    most = int(numbers.max(initial=0))
+    for number in range(1, (most if one.has_mask else min(most, LISTED)) + 1):
         mine = numbers == number
         if not mine.any():
             continue
         shared = others[mine]
         met = np.bincount(shared[shared > 0]) if (shared > 0).any() else np.zeros(1, int)
+        met = met if other.has_mask else met[: LISTED + 1]
         centre = one.result.grid.positions(index[mine].mean(0)[None])[0]
         rows.append(
             {
