@@ -1,5 +1,7 @@
 """Lesions at any threshold: the same as labelling the map anew, and what healthy scans show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -120,6 +122,16 @@ def test_between_steps_the_lower_one_bounds_p_and_components_are_interpolated():
     assert p_values(calibration(), 3.0, [3.0]) == pytest.approx([(1 + 1) / 5])
     assert false_components(calibration(), 2.5) == pytest.approx((7 / 4 + 2 / 4) / 2)
     assert p_values(calibration(), 1.9, [3.0]) == [None]  # below the ladder nothing is known
+
+
+def test_off_z0_nothing_is_claimed_where_people_have_several_scans():
+    """At z0 a person counts once; the ladder counts scans, and does not say whose they are."""
+    several = replace(calibration(), maxima=np.array([2.0, 3.0]))  # two people, two scans each
+    told = figures(several, 2.0, 1.0)
+    assert (told["healthy_share"], told["healthy_share_any"]) == (None, None)
+    assert told["healthy_scans"] == 2
+    assert p_values(several, 2.5, [3.0, 9.0]) == [None, None]
+    assert p_values(several, 3.0, [2.5]) == pytest.approx([2 / 3])
 
 
 def test_without_calibration_nothing_is_claimed():
