@@ -100,3 +100,26 @@ def test_a_result_without_its_map_says_so(browser, ids, station):
     answer = browser.get(f"/api/results/{ids['well']}")
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("anomaly.nii.gz: cannot be read")
+
+
+def test_a_table_that_is_not_ours_does_not_hide_the_others(browser, station):
+    """Whatever lies in a folder under the name of a result."""
+    path = station.folder / "well/detection.json"
+    table = json.loads(path.read_text())
+    odd = [
+        [],
+        {"id": 1, "provenance": None},
+        {**table, "provenance": []},
+        {**table, "lesions": [3]},
+        {**table, "lesions": [{"volume_ml": "much"}]},
+        {**table, "lesions": 3},
+        {**table, "quality": "good"},
+        {**table, "p_values": 1},
+        {**table, "seconds": {"read": None}},
+        {**table, "contrasts": 4},
+    ]
+    for text in [*map(json.dumps, odd), "[" * 100_000]:
+        path.write_text(text)
+        rows = browser.get("/api/results")
+        assert rows.status_code == 200
+        assert [row["path"] for row in rows.json()] == ["ill", "plain"]

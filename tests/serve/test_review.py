@@ -201,3 +201,72 @@ def test_nothing_is_left_of_an_export(browser, ids, station):
     browser.get(f"/api/results/{ids['ill']}/export/mask.nii.gz")
     browser.get(f"/api/results/{ids['plain']}/export/mask.nii.gz")
     assert list((station.inside / "exports").iterdir()) == []
+
+
+def test_paint_on_a_lesion_takes_its_p_and_mass_away(browser, ill):
+    """A lesion that was redrawn was never held against healthy scans."""
+    url, folder = ill
+    labels = mask_of(folder).copy()
+    where = np.argwhere(labels == 1)[0]
+    labels[tuple(where)] = 0
+    browser.put(f"{url}/mask", content=drawn(labels), headers={"x-who": "A"})
+    text = browser.get(f"{url}/export/lesions.tsv").text
+    first, second = csv.DictReader(io.StringIO(text), delimiter="\t")
+    assert (first["lesion"], first["p"], first["mass_ml"], first["drawn"]) == (
+        "1",
+        "n/a",
+        "n/a",
+        "yes",
+    )
+    told = json.loads((folder / "detection.json").read_text())["lesions"][1]
+    assert float(second["p"]) == pytest.approx(told["p"], abs=1e-4)
+    assert second["drawn"] == "no"
+
+
+def test_paint_beside_what_was_rejected_is_a_new_lesion(browser, ill):
+    before = np.zeros((9, 3, 3), np.int32)
+    before[1, 1, 1] = 1
+    paint = before.copy()
+    paint[2, 1, 1] = 1
+    assert renumbered(paint, before, [1])[1:3, 1, 1].tolist() == [1, 2]
+    assert renumbered(paint, before)[1:3, 1, 1].tolist() == [1, 1]
+    url, folder = ill
+    browser.put(f"{url}/review", json={"who": "A", "lesions": {"1": "reject"}})
+    labels = mask_of(folder).copy()
+    i, j, k = np.argwhere(labels == 1).min(0)
+    labels[i - 1, j, k] = 1
+    browser.put(f"{url}/mask", content=drawn(labels), headers={"x-who": "A"})
+    left = labels_of(browser.get(f"{url}/export/mask.nii.gz").content)
+    assert left[i - 1, j, k] == 3
+    assert 1 not in left
+
+
+def test_a_mask_that_was_drawn_on_another_grid_is_refused(browser, ill):
+    """A browser that turned the volume says so by its affine; the voxels' number is the same."""
+    url, folder = ill
+    affine = nib.load(folder / "anomaly.nii.gz").affine
+    turned = affine @ np.diag([-1.0, 1, 1, 1])
+    far = affine + 0.01 * np.eye(4, k=3)
+    odd = [(turned, None), (far, None), (affine, "24,24,23"), (np.eye(3), None)]
+    for told, shape in odd:
+        headers = {"x-who": "A", "x-affine": ",".join(map(str, told.ravel()))}
+        headers |= {"x-shape": shape} if shape else {}
+        answer = browser.put(f"{url}/mask", content=drawn(mask_of(folder)), headers=headers)
+        assert answer.status_code == 400
+    for text in ("nan " * 16, "x"):
+        headers = {"x-who": "A", "x-affine": text}
+        answer = browser.put(f"{url}/mask", content=drawn(mask_of(folder)), headers=headers)
+        assert answer.status_code == 400
+    assert not (folder / "review").exists()
+    close = affine.astype(np.float32) + 1e-4
+    headers = {"x-who": "A", "x-affine": ",".join(map(str, close.ravel())), "x-shape": "24,24,24"}
+    answer = browser.put(f"{url}/mask", content=drawn(mask_of(folder)), headers=headers)
+    assert answer.status_code == 200
+
+
+def test_a_comment_on_an_uncalibrated_result_comes_with_its_report(browser, ids):
+    url = f"/api/results/{ids['plain']}"
+    browser.put(f"{url}/review", json={"who": "A", "comment": "seen twice"})
+    answer = browser.get(f"{url}/export/report.html")
+    assert answer.status_code == 200
+    assert "Comment: seen twice" in answer.text

@@ -1,6 +1,7 @@
 """The reviewed state of a result: the mask as it was drawn, without what was rejected."""
 
 import zlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,6 +18,8 @@ from hale.serve.results import MAPS, Found
 from hale.serve.review import MASK, REVIEW, state_of
 from hale.serve.volumes import grid_of, opened, read_labels
 
+NEAR = 1e-3
+"""Difference of two affines that is rounding, mm."""
 MOST = 255
 """Lesions of a mask that is drawn in a browser, a byte a voxel."""
 
@@ -47,12 +50,50 @@ def reviewed_state(found: Found) -> Reviewed:
         labels = read_labels(automatic)
     else:
         raise Refused(found.id, "has no mask: it is not calibrated", "draw one, then export it")
-    verdicts = {int(n): said["verdict"] for n, said in state["lesions"].items()}
-    gone = [number for number, verdict in verdicts.items() if verdict == "reject"]
+    gone = rejects(state)
     out = np.zeros(max(1, int(labels.max(initial=0)) + 1), np.int32)
     out[[number for number in gone if number < len(out)]] = 1
     rejected = labels * out[labels]
     return Reviewed(labels=labels - rejected, rejected=rejected, state=state)
+
+
+def rejects(state: Mapping[str, Any]) -> list[int]:
+    """Return the numbers of the lesions that a review rejects."""
+    verdicts = {int(n): said["verdict"] for n, said in state["lesions"].items()}
+    return [number for number, verdict in verdicts.items() if verdict == "reject"]
+
+
+def automatic_mask(found: Found) -> Labels:
+    """Return the mask as it was found; nothing where there is none."""
+    path = found.folder / MAPS["mask"]
+    if path.is_file():
+        return read_labels(path)
+    return np.zeros(grid_of(found.folder / MAPS["anomaly"]).shape, np.int32)
+
+
+def refuse_other_grid(
+    found: Found, affine: Sequence[float] | None, shape: Sequence[int] | None
+) -> None:
+    """Refuse a mask that was drawn on another grid than the file's; None was not told.
+
+    Args:
+        found: The result.
+        affine: 16 numbers, row by row, of the grid that was drawn on.
+        shape: Its voxels.
+
+    Raises:
+        Refused: It is another one: what was drawn would be turned or moved.
+    """
+    grid = grid_of(found.folder / MAPS["anomaly"])
+    if affine is not None and (
+        len(affine) != grid.affine.size
+        or not np.allclose(np.reshape(affine, (4, 4)), grid.affine, rtol=0, atol=NEAR)
+    ):
+        why = "was drawn on a grid that lies elsewhere than this result's"
+        raise Refused("the mask", why, "load the result again, then draw")
+    if shape is not None and tuple(shape) != tuple(grid.shape):
+        why = f"is of {' x '.join(map(str, shape))} voxels"
+        raise Refused("the mask", why, "load the result again, then draw")
 
 
 def inflated(body: bytes, voxels: int) -> np.ndarray:
@@ -80,9 +121,8 @@ def drawn_mask(found: Found, body: bytes) -> tuple[Path, int]:
     anomaly = found.folder / MAPS["anomaly"]
     grid = grid_of(anomaly)
     drawn = inflated(body, int(np.prod(grid.shape))).reshape(grid.shape, order="F")
-    automatic = found.folder / MAPS["mask"]
-    before = read_labels(automatic) if automatic.is_file() else np.zeros(grid.shape, np.int32)
-    labels = renumbered(drawn.astype(np.int32), before)
+    gone = rejects(state_of(found.folder))
+    labels = renumbered(drawn.astype(np.int32), automatic_mask(found), gone)
     if labels.max(initial=0) > MOST:
         raise Refused("the mask", f"has more than {MOST} lesions", "erase the smallest")
     header = opened(anomaly).header.copy()
@@ -97,11 +137,12 @@ def drawn_mask(found: Found, body: bytes) -> tuple[Path, int]:
     return part, int((labels > 0).sum())
 
 
-def renumbered(drawn: Labels, before: Labels) -> Labels:
+def renumbered(drawn: Labels, before: Labels, rejected: Collection[int] = ()) -> Labels:
     """Return a drawn mask with a number for each lesion.
 
     What was a lesion stays the same one. Paint that touches one (26 neighbours) is of the one that
     it touches most, unless it has a number that is new; other paint is new, one for each piece.
+    What was rejected takes no paint: it would be left out with it.
     """
     kept = (drawn > 0) & (before > 0)
     own = (drawn > max(1, int(before.max(initial=0)))) & ~kept
@@ -111,7 +152,7 @@ def renumbered(drawn: Labels, before: Labels) -> Labels:
     open_ = (drawn > 0) & (labels == 0)
     for piece in np.unique(pieces[open_]):
         inside = pieces == piece
-        known = labels[inside & (labels > 0)]
+        known = labels[inside & (labels > 0) & ~np.isin(labels, list(rejected))]
         if known.size:
             number = int(np.bincount(known).argmax())
         else:

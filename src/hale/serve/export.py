@@ -16,11 +16,12 @@ from hale.core.detection import Lesion
 from hale.core.errors import Refused
 from hale.pipeline.write import LESION_COLUMNS
 from hale.report.page import write_report
-from hale.serve.corrections import Reviewed, reviewed_state
+from hale.serve.corrections import Reviewed, automatic_mask, reviewed_state
 from hale.serve.files import read_table
 from hale.serve.place import MADE
 from hale.serve.reading import lesions_in, lesions_of_labels, read_detection, turned_labels
 from hale.serve.results import MAPS, Found
+from hale.serve.review import MASK, REVIEW, state_of
 from hale.serve.volumes import grid_of, opened, read_map
 
 FORMATS = {
@@ -45,8 +46,10 @@ def export(found: Found, name: str, path: Path, scans: Mapping[str, Path], root:
     Raises:
         Refused: There is no mask, no scan, or no DICOM to refer to.
     """
-    if name == "report.html" and not (found.folder / "review").is_dir():
-        write_report(read_detection(found.folder, scans), path)
+    masks = (found.folder / MAPS["mask"], found.folder / REVIEW / MASK)
+    if name == "report.html" and not any(mask.is_file() for mask in masks):
+        review = sentences(state_of(found.folder))
+        write_report(read_detection(found.folder, scans), path, review=review)
         return
     reviewed = reviewed_state(found)
     match name:
@@ -102,12 +105,11 @@ def _table(found: Found, reviewed: Reviewed) -> str:
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
-    known = {lesion.label for lesion in lesions_in(found.detection)}
     anomaly = read_map(found.folder / MAPS["anomaly"])
     for labels in (reviewed.labels, reviewed.rejected):
         for lesion in _lesions(found, labels, anomaly):
             said = reviewed.state["lesions"].get(str(lesion.label), {})
-            drawn = lesion.label not in known
+            drawn = isnan(lesion.p)
             by = said or (reviewed.state["mask"] if drawn else None) or {}
             row = [said.get("verdict", "n/a"), *_who(by), "yes" if drawn else "no"]
             writer.writerow([*_cells(lesion), *row])
@@ -129,8 +131,7 @@ def _cells(lesion: Lesion) -> list[Any]:
 
 def _lesions(found: Found, labels: np.ndarray, anomaly: np.ndarray) -> tuple[Lesion, ...]:
     grid, known = grid_of(found.folder / MAPS["anomaly"]), lesions_in(found.detection)
-    z0 = (found.detection.get("calibration") or {}).get("z0")
-    return lesions_of_labels(labels, anomaly, grid, known, z0=z0)
+    return lesions_of_labels(labels, anomaly, grid, known, automatic_mask(found))
 
 
 def _write_report(found: Found, reviewed: Reviewed, path: Path, scans: Mapping[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -23,7 +24,7 @@ def read_table(path: Path) -> dict[str, Any] | None:
     """Return a JSON table; None if there is none, or if it is damaged."""
     try:
         table: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return table if isinstance(table, dict) else None
 
@@ -42,6 +43,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         try:
             file.write(data)
             file.flush()
+            os.fsync(file.fileno())
             part.chmod(0o644)
             part.replace(path)
         except OSError:

@@ -105,8 +105,7 @@ def lesions_of_labels(
     anomaly: np.ndarray,
     grid: Grid,
     known: Sequence[Lesion],
-    *,
-    z0: float | None,
+    automatic: np.ndarray,
 ) -> tuple[Lesion, ...]:
     """Return the lesions of a mask that was drawn.
 
@@ -114,19 +113,21 @@ def lesions_of_labels(
         labels: Numbered.
         anomaly: The map.
         grid: Of both.
-        known: As they were found: p, mass and place in MNI152 are theirs.
-        z0: Threshold of a calibrated map; the mass of others is the excess over it, ml.
+        known: As they were found.
+        automatic: Their mask. p, mass and place in MNI152 are theirs alone who lie as they were
+            found: what was drawn has none.
     """
     index = np.argwhere(labels > 0)
     numbers, values = labels[tuple(index.T)], anomaly[tuple(index.T)].astype(np.float64)
+    there = automatic[tuple(index.T)]
     before = {lesion.label: lesion for lesion in known}
     lesions = []
     for number in np.unique(numbers):
         inside = numbers == number
-        old = before.get(int(number))
+        same = (there[inside] == number).all() and inside.sum() == (automatic == number).sum()
+        old = before.get(int(number)) if same else None
         centre = grid.positions(index[inside].mean(0)[None])[0]
         peak = grid.positions(index[inside][values[inside].argmax()][None])[0]
-        excess = math.nan if z0 is None else float((values[inside] - z0).clip(0).sum())
         lesions.append(
             Lesion(
                 label=int(number),
@@ -135,7 +136,7 @@ def lesions_of_labels(
                 centre_mni_mm=None if old is None else old.centre_mni_mm,
                 peak=float(values[inside].max()),
                 peak_mm=_mm(peak.round(1).tolist()),
-                mass=excess * grid.voxel_ml if old is None else old.mass,
+                mass=math.nan if old is None else old.mass,
                 p=math.nan if old is None else old.p,
             )
         )

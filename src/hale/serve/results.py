@@ -10,7 +10,7 @@ from typing import Any
 from hale.pipeline.write import RESULT
 from hale.serve.files import Unknown, opaque, read_table
 from hale.serve.place import MADE
-from hale.serve.review import REVIEW, reviewed
+from hale.serve.review import REVIEW, reviewed, state_of
 from hale.serve.volumes import grid_of
 
 SCAN = "scan_"
@@ -131,21 +131,44 @@ def details_of(found: Found, scans: Mapping[str, str]) -> dict[str, Any]:
         "calibrated": found.detection.get("calibration") is not None,
         "report": (folder / "report.html").is_file(),
         "dicom": bool((read_table(folder / MADE) or {}).get("dicom")),
-        "review": read_table(folder / REVIEW / "review.json"),
+        "review": state_of(folder) if reviewed(folder) else None,
     }
 
 
 def result_in(folder: Path, root: Path) -> Found | None:
-    """Return a folder's result, None if its table is damaged."""
+    """Return a folder's result, None if its table is damaged, or not one of hale."""
     try:
         changed = (folder / RESULT).stat().st_mtime_ns
     except OSError:
         return None
     table = _read(folder / RESULT, changed)
-    if table is None or not {"id", "provenance"} <= table.keys():
+    if table is None or not _is_ours(table):
         return None
     path = folder.relative_to(root).as_posix()
     return Found(id=opaque(path), folder=folder, path=path, detection=table)
+
+
+def _is_ours(table: Mapping[str, Any]) -> bool:
+    """Say whether a table has the shape of a ``detection.json``."""
+    if not {"id", "provenance"} <= table.keys() or not isinstance(table["provenance"], dict):
+        return False
+    lists = (table.get(key, []) for key in ("contrasts", "lesions", "notes"))
+    tables = (table.get(key) for key in ("quality", "p_values", "calibration", "seconds"))
+    if not all(isinstance(value, list) for value in lists):
+        return False
+    if not all(value is None or isinstance(value, dict) for value in tables):
+        return False
+    lesions = all(
+        isinstance(lesion, dict) and _is_number(lesion.get("volume_ml"))
+        for lesion in table.get("lesions", [])
+    )
+    seconds = (table.get("seconds") or {}).values()
+    score = table.get("score")
+    return lesions and all(map(_is_number, seconds)) and (score is None or _is_number(score))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @lru_cache(maxsize=4096)

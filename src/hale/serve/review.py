@@ -4,12 +4,16 @@
 drawn, earlier ones as ``mask.1.nii.gz``, ``mask.2.nii.gz``, ...
 """
 
+import os
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from hale.core.errors import Refused
 from hale.serve.files import read_table, write_table
 
 REVIEW = "review"
@@ -24,9 +28,19 @@ def reviewed(folder: Path) -> bool:
 
 
 def state_of(folder: Path) -> dict[str, Any]:
-    """Return the review of a result's folder; empty if there is none."""
+    """Return the review of a result's folder; empty if there is none.
+
+    Raises:
+        Refused: There is one that cannot be read: it must not be written over.
+    """
     empty: dict[str, Any] = {"lesions": {}, "comment": "", "mask": None, "history": []}
-    return {**empty, **(read_table(folder / REVIEW / STATE) or {})}
+    table = read_table(folder / REVIEW / STATE)
+    state = {**empty, **(table or {})}
+    damaged = table is None and os.path.lexists(folder / REVIEW / STATE)
+    if damaged or any(type(state[key]) is not type(empty[key]) for key in ("lesions", "history")):
+        why = "the review of this result is damaged"
+        raise Refused(f"{REVIEW}/{STATE}", why, "repair it, or move it away")
+    return state
 
 
 def keep_verdicts(
@@ -67,13 +81,26 @@ def keep_mask(folder: Path, who: str, part: Path, voxels: int) -> dict[str, Any]
         state, place = state_of(folder), folder / REVIEW / MASK
         said: dict[str, Any] = {"who": who, "when": _now(), "mask": MASK, "voxels": voxels}
         if place.is_file():
-            before = sum(1 for step in state["history"] if "mask" in step)
-            older = f"mask.{before}.nii.gz"
-            place.replace(folder / REVIEW / older)
-            said["replaces"] = older
+            said["replaces"] = _kept_aside(place)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.replace(place)
         state["mask"] = {"who": who, "when": said["when"]}
         return _kept(folder, state, said)
+
+
+def _kept_aside(mask: Path) -> str:
+    """Give a mask a second name, the first that is free, and return it."""
+    for number in count(1):
+        older = mask.with_name(f"mask.{number}.nii.gz")
+        if os.path.lexists(older):
+            continue
+        try:
+            os.link(mask, older)
+        except OSError:  # a disk without hard links
+            shutil.copyfile(mask, older)
+        return older.name
+    raise AssertionError
 
 
 def _kept(folder: Path, state: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Addresses of reviews, and of what is exported of them."""
 
+from math import inf, isfinite
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, Literal
@@ -11,7 +12,8 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from hale.serve.corrections import drawn_mask
+from hale.core.errors import Refused
+from hale.serve.corrections import drawn_mask, refuse_other_grid
 from hale.serve.export import FORMATS, export
 from hale.serve.files import Unknown
 from hale.serve.opened import Opened
@@ -48,8 +50,17 @@ def router(station: Station, opened: Opened) -> APIRouter:
         return keep_verdicts(folder, said.who, dict(said.lesions), said.comment)
 
     @api.put("/mask")
-    async def draw(name: str, request: Request, x_who: Annotated[Who, Header()]) -> dict[str, Any]:
+    async def draw(
+        name: str,
+        request: Request,
+        x_who: Annotated[Who, Header()],
+        x_affine: Annotated[str | None, Header(max_length=1000)] = None,
+        x_shape: Annotated[str | None, Header(max_length=100)] = None,
+    ) -> dict[str, Any]:
         found, body = opened.found(name), await request.body()
+        shape = _numbers(x_shape)
+        whole = None if shape is None else [round(side) for side in shape]
+        refuse_other_grid(found, _numbers(x_affine), whole)
         return await run_in_threadpool(_draw, found, body, unquote(x_who))
 
     @api.get("/export/{kind}")
@@ -57,6 +68,23 @@ def router(station: Station, opened: Opened) -> APIRouter:
         return _exported(opened, opened.found(name), kind, station)
 
     return api
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    """Return the numbers of a header, parted by commas or spaces; None without one.
+
+    Raises:
+        Refused: It holds something else.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = [float(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        numbers = [inf]
+    if not all(map(isfinite, numbers)):
+        raise Refused("the mask", "comes with a grid that is no numbers", "load the result again")
+    return numbers
 
 
 def _draw(found: Found, body: bytes, who: str) -> dict[str, Any]:
