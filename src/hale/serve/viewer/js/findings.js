@@ -8,7 +8,10 @@ import { count, figure, position, pValue, volume } from "./words.js";
 const SHOWN = 100;
 
 // What p is worth at a threshold that was moved.
-const chance = (holds) => `p: of this threshold alone, chosen after looking, so no promise of few false alarms${holds ? "." : "; not valid here."}`;
+function chance(found, holds) {
+  if (found.every(({ p }) => typeof p !== "number")) return "p is not known at this threshold.";
+  return `p: of this threshold alone, chosen after looking, so no promise of few false alarms${holds ? "." : "; not valid here."}`;
+}
 
 export class Findings {
   // `kept` are the lesions of the mask (null without a calibration), `go` takes a position in mm.
@@ -43,7 +46,7 @@ export class Findings {
     const found = this.lesions;
     this.head.textContent = calibrated
       ? found.length ? `${count(found.length, "component")}, heaviest first. p: chance of one as heavy anywhere in a healthy scan${this.holds ? "." : "; not valid here."}` : "No component is kept."
-      : found.length ? `${count(this.all, "region")} at this threshold, heaviest first${this.all > SHOWN ? `; the first ${SHOWN}` : ""}.${this.kept === null ? "" : ` ${chance(this.holds)}`}` : "No region at this threshold.";
+      : found.length ? `${count(this.all, "region")} at this threshold, heaviest first${this.all > SHOWN ? `; the first ${SHOWN}` : ""}.${this.kept === null ? "" : ` ${chance(found, this.holds)}`}` : "No region at this threshold.";
     fill(this.body, found.slice(0, SHOWN).map((lesion, index) => this.line(lesion, index, calibrated)));
     this.body.parentElement.hidden = !found.length;
   }
