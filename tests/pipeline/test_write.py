@@ -1,6 +1,7 @@
 """The files of a detection: what cannot be written does not take the rest with it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,22 @@ def test_a_segmentation_that_cannot_be_written_is_noted_and_the_rest_is_there(
 def test_a_scan_that_came_from_nifti_has_no_segmentation(tmp_path):
     write_detection(detection(), Source(), tmp_path / "out", report=False)
     assert not list((tmp_path / "out").glob("*.dcm"))
+
+
+def test_a_review_outlives_a_result_that_is_written_again(tmp_path):
+    """As it is where the mask is the same one; set aside where its numbers mean other lesions."""
+    out, source = tmp_path / "out", Source(files=(), sha256=())
+    write_detection(detection(), source, out, report=False)
+    (out / "review").mkdir()
+    (out / "review/review.json").write_text("first")
+    write_detection(detection(), source, out, report=False)
+    assert (out / "review/review.json").read_text() == "first"
+    mask = np.zeros(GRID.shape, np.int32)
+    mask[1, 1, 1] = 1
+    other = replace(detection(), mask=mask)
+    write_detection(other, source, out, report=False)
+    assert not (out / "review").exists()
+    assert (out / "review.1/review.json").read_text() == "first"
+    (out / "review").mkdir()
+    write_detection(detection(), source, out, report=False)
+    assert {path.name for path in out.glob("review*")} == {"review.1", "review.2"}

@@ -1,12 +1,15 @@
 """The files of one detection, written together: all of them appear, or none does."""
 
 import csv
+import gzip
 import io
 import json
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from itertools import count
 from math import isnan
 from pathlib import Path
 from tempfile import mkdtemp
@@ -28,6 +31,8 @@ from hale.report.view import first_volume
 from hale.report.words import decision
 
 RESULT = "detection.json"
+REVIEW = "review"
+"""Folder of what readers said of a result."""
 LESION_COLUMNS = (
     "lesion",
     "volume_ml",
@@ -80,6 +85,29 @@ def write_detection(
             write_report(detection, folder / "report.html")
         text = json.dumps(as_json(detection), indent=2, ensure_ascii=False)
         (folder / RESULT).write_text(text + "\n", encoding="utf-8")
+        _carry_reviews(out, folder)
+
+
+def _carry_reviews(before: Path, folder: Path) -> None:
+    """Take over what readers said of what was there.
+
+    Where the mask is another one, whose numbers mean other lesions, it is set aside under the first
+    free of ``review.1``, ``review.2``, ...
+    """
+    for kept in sorted(before.glob(f"{REVIEW}*/")):
+        shutil.copytree(kept, folder / kept.name)
+    review = folder / REVIEW
+    if review.is_dir() and _mask_bytes(before) != _mask_bytes(folder):
+        aside = (folder / f"{REVIEW}.{number}" for number in count(1))
+        review.replace(next(path for path in aside if not path.exists()))
+
+
+def _mask_bytes(folder: Path) -> bytes | None:
+    """Return the mask of a result's folder, inflated; None without one that can be read."""
+    try:
+        return gzip.decompress((folder / "mask.nii.gz").read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
 
 
 def _with_segmentation(detection: Detection, grid: Grid, source: Source, path: Path) -> Detection:
