@@ -11,6 +11,7 @@ it was: jobs that ran or waited are queued again, models that had answered are n
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,6 +23,7 @@ from typing import Any
 from hale.serve.files import Unknown, opaque, read_table, write_table
 from hale.serve.process import Worker
 from hale.serve.station import Station
+from hale.serve.uploads import tidy
 
 JOB, PROGRESS = "job.json", "progress.json"
 
@@ -86,11 +88,13 @@ class Queue:
         self._changed = Condition()
         self._worker: Worker | None = None
         self._running = ""
+        self._lost: dict[str, str] = {}
         self._ends = False
         self._thread = Thread(target=self._run, name="jobs", daemon=True)
 
     def start(self) -> None:
-        """Go on with what an earlier station left."""
+        """Go on with what an earlier station left; what it had not sorted yet goes."""
+        tidy(self.station)
         for job in self._all():
             if job.state is State.RUNNING:
                 self._write(replace(job, state=State.QUEUED))
@@ -169,15 +173,34 @@ class Queue:
                     job = self._next()
                 if self._ends or job is None:
                     return
-                job = replace(job, state=State.RUNNING, reason="")
-                self._write(job)
-                self._running = job.id
-                self._worker = Worker(self.station, self.station.jobs / job.id)
-            status = self._worker.wait()
-            with self._changed:
-                self._running, self._worker = "", None
-                if not self._ends:
-                    self._ended(job, status)
+            try:
+                self._done(job)
+            except OSError as error:  # a full disk, no more processes: of this job, not of others
+                self._lose(job, f"it could not be run ({error.strerror or error})")
+
+    def _done(self, job: Job) -> None:
+        """Run a job to its end."""
+        with self._changed:
+            now = read_job(self.station.jobs / job.id)
+            if self._ends or now is None or now.state is not State.QUEUED:
+                return  # cancelled or stopped in between
+            job = replace(job, state=State.RUNNING, reason="")
+            self._write(job)
+            self._running = job.id
+            self._worker = worker = Worker(self.station, self.station.jobs / job.id)
+        status = worker.wait()
+        with self._changed:
+            self._running, self._worker = "", None
+            if not self._ends:
+                self._ended(job, status)
+
+    def _lose(self, job: Job, reason: str) -> None:
+        """Mark a job as failed; where even that cannot be written, until the station ends."""
+        with self._changed:
+            self._running, self._worker = "", None
+            self._lost[job.id] = reason
+            with suppress(OSError):
+                self._write(replace(job, state=State.FAILED, reason=reason))
 
     def _next(self) -> Job | None:
         return next((job for job in self._all() if job.state is State.QUEUED), None)
@@ -202,8 +225,11 @@ class Queue:
     def _all(self) -> Iterator[Job]:
         """Yield the jobs, the oldest first."""
         for folder in sorted(self.station.jobs.glob("*/")):
-            if (job := read_job(folder)) is not None and job.id == folder.name:
-                yield job
+            if (job := read_job(folder)) is None or job.id != folder.name:
+                continue
+            if job.id in self._lost and job.state in OPEN:
+                job = replace(job, state=State.FAILED, reason=self._lost[job.id])
+            yield job
 
     def _write(self, job: Job) -> None:
         write_table(self.station.jobs / job.id / JOB, asdict(job))

@@ -11,6 +11,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from hale.core.errors import Refused
+from hale.serve.kinds import LIST
 from hale.serve.station import Station
 
 MOST_FILES = 20_000
@@ -140,6 +141,13 @@ async def _written(receiver: Receiver, boundary: bytes, chunks: AsyncIterator[by
             seen = 0
         parser.write(chunk)
     parser.finalize()
+
+
+def tidy(station: Station) -> None:
+    """Delete what a station that was killed left of uploads that it had not sorted yet."""
+    for folder in station.uploads.glob("*/"):
+        unsorted = not (folder / LIST).is_file()
+        shutil.rmtree(folder if unsorted else folder / "incoming", ignore_errors=True)
 
 
 def refuse_full_disk(folder: Path) -> None:
