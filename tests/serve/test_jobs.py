@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from hale.core.errors import Refused
 from hale.core.scan import Contrast
 from hale.prep.settings import Mode
 from hale.serve import shelf
@@ -118,6 +119,24 @@ def test_what_was_answered_is_not_asked_again(station, exam, ball_model):
     _, again = worked(station, job)
     assert again.results == progress.results
     assert path.stat().st_mtime_ns == before
+
+
+def test_what_an_earlier_worker_left_out_is_made(station, exam, ball_model):
+    """It was killed after the result and before its report and the exam's other contrasts."""
+    (exam / "exam-1/FLAIR.nii.gz").write_bytes(nifti(ball(92)))
+    two = {"T1w": "exam-1/T1w.nii.gz", "FLAIR": "exam-1/FLAIR.nii.gz"}
+    write_exams(exam, [Exam(id="1", name="e", kind=Kind.NIFTI, files=two, contrasts=tuple(two))])
+    job = job_of(station, ball_model, insist=True)
+    _, progress = worked(station, job)
+    folder = station.folder / progress.results[0]
+    for name in ("report.html", "scan_FLAIR.nii.gz"):
+        (folder / name).unlink()
+    before = (folder / "detection.json").stat().st_mtime_ns
+    reasons, again = worked(station, job)
+    assert (reasons, again.results) == ([], progress.results)
+    assert (folder / "detection.json").stat().st_mtime_ns == before
+    assert (folder / "report.html").is_file()
+    assert (folder / "scan_FLAIR.nii.gz").is_file()
 
 
 def test_without_a_calibrated_one_the_method_itself_is_first(station):
@@ -238,3 +257,16 @@ def test_a_job_that_cannot_be_done_says_why(station, exam):
     assert "is not an image" in reason or "cut off" in reason
     assert str(station.folder) not in reason
     queue.stop()
+
+
+def test_a_scan_that_says_no_contrast_is_no_t1w(station, exam, browser):
+    one = Exam(id="1", name="e", kind=Kind.NIFTI, files={"?": "exam-1/T1w.nii.gz"})
+    write_exams(exam, [one])
+    asked = {"upload": exam.name, "models": ["intensity"]}
+    answer = browser.post("/api/jobs", json=asked)
+    assert answer.status_code == 400
+    assert "choose its contrast" in answer.json()["error"]
+    assert browser.get("/api/jobs").json() == []
+    with pytest.raises(Refused, match="choose its contrast"):
+        worked(station, job_of(station, "intensity"))
+    assert browser.post("/api/jobs", json={**asked, "contrast": "FLAIR"}).status_code == 200

@@ -41,7 +41,7 @@ def router(station: Station, queue: Queue) -> APIRouter:
 
     @api.get("/scans")
     def scans() -> list[dict[str, Any]]:
-        return [pick.as_json() for pick in picks(station.scans)]
+        return [pick.as_json(station) for pick in picks(station.scans)]
 
     @api.post("/uploads")
     async def upload(request: Request) -> dict[str, Any]:
@@ -82,6 +82,8 @@ def _job(asked: Asked, station: Station) -> Job:
     if not folder.is_dir():
         raise Unknown(folder.name, "there is no such upload", "bring the scan again")
     exam = read_exam_of(folder, asked.exam)
+    if not exam.contrasts and asked.contrast is None and not asked.series:
+        raise Refused(exam.name, "nothing says its contrast", "choose its contrast")
     series = {str(c): text for c, text in (asked.series or {}).items()}
     return new_job(
         name=exam.name,

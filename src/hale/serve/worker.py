@@ -32,7 +32,9 @@ from hale.serve.kinds import UNKNOWN, Exam, Kind, read_exam_of
 from hale.serve.place import MADE, place_of
 from hale.serve.process import station_told
 from hale.serve.progress import Progress, expected
-from hale.serve.results import SCAN, all_results
+from hale.serve.reading import read_detection
+from hale.serve.results import SCAN, all_results, result_in
+from hale.serve.scans import scans_of
 from hale.serve.shelf import Offer, first_of, offer_of
 from hale.serve.station import Station
 
@@ -56,10 +58,17 @@ class Task:
 
     @property
     def contrasts(self) -> list[str]:
-        """Return the contrast that is wanted, or else those of the exam."""
+        """Return the contrast that is wanted, or else those of the exam.
+
+        Raises:
+            Refused: Nothing says it.
+        """
         if self.job.contrast is not None:
             return [self.job.contrast]
-        return list(self.exam.contrasts) or [str(Contrast.T1W)]
+        contrasts = list(self.exam.contrasts) or list(self.job.series or ())
+        if not contrasts:
+            raise Refused(self.exam.name, "nothing says its contrast", "choose its contrast")
+        return contrasts
 
     def asked(self) -> Asked:
         """Return the exam as the pipeline takes it."""
@@ -132,7 +141,7 @@ def _ready(task: Task, offers: Sequence[Offer]) -> tuple[list[Asking], list[str]
 
 
 def answer(task: Task, one: Asking, progress: Progress) -> tuple[Path, Detection] | None:
-    """Write the result of one model without its report; None if it is there already.
+    """Write the result of one model without its report; None if it is there already, with it.
 
     Raises:
         Refused: The exam has not what the model takes, cannot be prepared, or is not fit for it.
@@ -141,7 +150,7 @@ def answer(task: Task, one: Asking, progress: Progress) -> tuple[Path, Detection
     path = folder.relative_to(task.station.folder).as_posix()
     if (folder / MADE).is_file():
         progress.results.append(path)
-        return None
+        return completed(folder, task)
     progress.begin(name, "read")
     raw = read(task, one)
     model = one.model(raw)
@@ -172,8 +181,21 @@ def answer(task: Task, one: Asking, progress: Progress) -> tuple[Path, Detection
     write_table(folder / MADE, made)
     progress.results.append(path)
     progress.begin(name, "write")
-    write_others(folder, task, raw)
+    write_others(folder, task)
     return folder, detection
+
+
+def completed(folder: Path, task: Task) -> tuple[Path, Detection] | None:
+    """Write what an earlier worker left out of a result; None if that had its report too.
+
+    Raises:
+        Refused: A file of it is damaged.
+    """
+    write_others(folder, task)
+    found = result_in(folder, task.station.folder)
+    if found is None or (folder / REPORT).is_file():
+        return None
+    return folder, read_detection(folder, scans_of(found, None))
 
 
 def read(task: Task, one: Asking) -> RawScan:
@@ -200,12 +222,14 @@ def write_scans(folder: Path, raw: RawScan) -> None:
         write_volume(folder / f"{SCAN}{contrast}.nii.gz", _smallest(volume), place)
 
 
-def write_others(folder: Path, task: Task, raw: RawScan) -> None:
+def write_others(folder: Path, task: Task) -> None:
     """Write copies of the exam's contrasts that the model did not take, to be looked at beside."""
+    if task.exam.kind is not Kind.NIFTI:
+        return
     for name, path in task.exam.files.items():
-        if task.exam.kind is Kind.NIFTI and name != UNKNOWN and Contrast(name) not in raw.volumes:
+        place = folder / f"{SCAN}{name}.nii.gz"
+        if name != UNKNOWN and not place.is_file():
             read = read_volume(task.upload / path)
-            place = folder / f"{SCAN}{name}.nii.gz"
             write_volume(place, _smallest(read.volume), read.stored)
 
 
