@@ -4,13 +4,19 @@ import io
 import json
 import sys
 import zipfile
+from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hale.serve.kinds import read_exam_of
+from hale.core.errors import Refused
+from hale.serve.archives import unpack
+from hale.serve.kinds import read_exam_of, write_exams
+from hale.serve.picks import picks
+from hale.serve.uploads import Arrived, tidy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from balls import ball, nifti
@@ -112,8 +118,6 @@ def test_a_name_that_may_be_a_person_s_is_not_kept(send, station):
 
 
 def test_names_are_kept_if_asked_for(station, keys, browser):
-    from dataclasses import replace
-
     from starlette.testclient import TestClient
 
     from hale.serve.app import application
@@ -138,3 +142,47 @@ def test_scans_of_a_folder_are_there_to_pick(browser, station):
     assert (
         Path(exam.files["T1w"]).read_bytes() == (station.scans / "sub-91_T1w.nii.gz").read_bytes()
     )
+
+
+def test_names_of_scans_to_pick_are_shown_only_if_asked_for(station, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "DOE_JANE_T1w.nii.gz").write_bytes(SCAN)
+    (pick,) = picks(scans)
+    assert "DOE" not in str(pick.as_json(station))
+    assert pick.as_json(replace(station, keep_identifiers=True))["name"] == "DOE_JANE"
+
+
+def test_what_was_not_sorted_when_the_station_was_killed_goes(station):
+    cut, whole = station.uploads / "a", station.uploads / "b"
+    for folder in (cut, whole):
+        (folder / "incoming").mkdir(parents=True)
+        (folder / "incoming/000000").write_bytes(b"DOE")
+    write_exams(whole, [])
+    tidy(station)
+    assert [path.name for path in station.uploads.iterdir()] == ["b"]
+    assert not (whole / "incoming").exists()
+
+
+def test_an_archive_stops_before_the_disk_is_full(station, tmp_path, monkeypatch):
+    """It is asked before each piece, and a disk that says no is told as such."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("a_T1w.nii", bytes(3 * 2**20))
+    left = [2**40, 2**40, 0]
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(left.pop(0)))
+    into = tmp_path / "into"
+    into.mkdir()
+    arrived = Arrived(path=path, name="a.zip")
+    with pytest.raises(Refused, match="does not fit"):
+        unpack(arrived, into, most_bytes=2**30)
+    assert (into / "000000").stat().st_size == 2 * 2**20
+
+    def full(_) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hale.serve.archives.refuse_full_disk", full)
+    (into / "000000").unlink()
+    with pytest.raises(Refused, match="No space left"):
+        unpack(arrived, into, most_bytes=2**30)

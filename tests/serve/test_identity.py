@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 from starlette.testclient import TestClient
 
@@ -43,7 +43,10 @@ def dicom(tmp_path_factory) -> Path:
         read.StudyDescription = f"brain of {NAME}"
         block = read.private_block(0x0011, "MAKER", create=True)
         block.add_new(0x01, "LO", f"seen: {NAME}")
-        block.add_new(0x02, "LO", "kept")
+        block.add_new(0x02, "OB", b"anything")
+        other = Dataset()
+        other.PatientID = PATIENT
+        read.SourceImageSequence = [other]
         read.save_as(path)
     return folder
 
@@ -128,8 +131,28 @@ def test_what_makes_a_series_stays(station, browser, dicom):
     assert str(one.PatientName) == ""
     assert one.PatientID != PATIENT
     assert len({dcmread(path).PatientID for path in kept}) == 1  # still one patient
-    assert one.private_block(0x0011, "MAKER")[0x02].value == "kept"
-    assert 0x01 not in one.private_block(0x0011, "MAKER")
+    assert one.SourceImageSequence[0].PatientID == one.PatientID  # at any depth
+    assert not [element for element in one if element.tag.is_private]
+
+
+def test_what_holds_no_image_is_passed_over(browser, dicom):
+    """A directory of the disk and a dose report lie beside most exams."""
+    files = [("files", (path.name, path.read_bytes())) for path in sorted(dicom.rglob("*"))]
+    report = dcmread(sorted(dicom.rglob("*"))[0])
+    for name in ("PixelData", "Rows", "Columns"):
+        delattr(report, name)
+    report.StudyInstanceUID = generate_uid()
+    report.Modality = "SR"
+    file = io.BytesIO()
+    report.save_as(file)
+    other = ("files", ("dose", file.getvalue()))
+    answer = browser.post("/api/uploads", files=[other, *files])
+    assert answer.status_code == 200
+    (exam,) = answer.json()["exams"]
+    assert exam["contrasts"] == ["T1w"]
+    assert exam["notes"][-1] == "1 files passed over: they are no scans"
+    answer = browser.post("/api/uploads", files=[other])
+    assert "holds no scan" in answer.json()["error"]
 
 
 def test_two_patients_in_one_study_are_refused_without_their_names(browser, dicom):

@@ -14,7 +14,7 @@ from hale.io.dicom_files import looks_like_dicom
 from hale.io.nifti import file_hash, stem
 from hale.io.picture import is_picture, picture_shape
 from hale.serve.archives import UNPACKED, is_archive, unpack
-from hale.serve.arrange_dicom import dicom_exams
+from hale.serve.arrange_dicom import dicom_exams, images_of
 from hale.serve.inspect import check_nifti
 from hale.serve.kinds import UNKNOWN, Exam, Kind, write_exams
 from hale.serve.station import Station
@@ -62,7 +62,8 @@ def arrange(upload: Path, arrived: Sequence[Arrived], station: Station) -> list[
         files = list(_unpacked(upload, arrived, station))
         numbers = count(1)
         dicom = [file for file in files if _is_dicom(file)]
-        exams = dicom_exams(upload, dicom, station, numbers) if dicom else []
+        images = images_of(dicom)
+        exams = dicom_exams(upload, images, station, numbers)
         apart = set(dicom)
         rest = [file for file in files if file not in apart]
         for group in _groups(_sent(rest)):
@@ -70,7 +71,8 @@ def arrange(upload: Path, arrived: Sequence[Arrived], station: Station) -> list[
         if not exams:
             remedy = "send NIfTI (.nii, .nii.gz), DICOM, a ZIP of these, or a slice as .npy or PNG"
             raise Refused("the upload", "holds no scan", remedy)
-        left = len(rest) - sum(len(exam.files) for exam in exams if exam.kind is not Kind.DICOM)
+        left = len(files) - len(images)
+        left -= sum(len(exam.files) for exam in exams if exam.kind is not Kind.DICOM)
         if left:
             note = f"{left} files passed over: they are no scans"
             exams[0] = replace(exams[0], notes=(*exams[0].notes, note))

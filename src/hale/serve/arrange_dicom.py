@@ -20,6 +20,26 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 WHO = ["StudyInstanceUID", "PatientID"]
+IMAGE = ("Rows", "Columns")
+"""What a file of an image says, and no directory or report."""
+
+
+def images_of(files: Sequence[Arrived]) -> list[Arrived]:
+    """Return the files that hold images: no directory of a disk, no report of a dose.
+
+    Args:
+        files: Of `looks_like_dicom`.
+
+    Raises:
+        Refused: A file is damaged.
+    """
+    images = []
+    for file in files:
+        check_dicom(file.path)
+        read = _read(file.path)
+        if all(name in read for name in IMAGE):
+            images.append(file)
+    return images
 
 
 def dicom_exams(
@@ -29,7 +49,7 @@ def dicom_exams(
 
     Args:
         upload: Where to.
-        files: Of `looks_like_dicom`.
+        files: Of `images_of`.
         station: Says whether names are kept.
         numbers: Of exams.
 
@@ -38,7 +58,6 @@ def dicom_exams(
     """
     studies: dict[str, list[Arrived]] = {}
     for file in files:
-        check_dicom(file.path)
         study = str(_read(file.path).get("StudyInstanceUID", ""))
         studies.setdefault(study, []).append(file)
     return [
@@ -97,6 +116,6 @@ def _patient(path: Path) -> str:
 
 def _read(path: Path) -> "Dataset":
     try:
-        return read_tags(path, WHO)
+        return read_tags(path, [*WHO, *IMAGE])
     except Refused as error:
         raise Refused("a DICOM file", error.why, error.remedy) from None

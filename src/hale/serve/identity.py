@@ -1,9 +1,10 @@
 """DICOM without the people in it: what is kept of a file, where names were not asked for.
 
 Attributes that name or number a person are emptied, as in the basic profile of DICOM PS3.15, annex
-E, and so is every person's name at any depth. Words of these are taken out of free text; private
-elements that repeat them are dropped. Identifiers of study, series and image stay, so that
-segmentations still refer to their images; this is no anonymisation for publication.
+E, and so is every person's name at any depth; a patient's number becomes one that says nothing.
+Words of these are taken out of free text; private elements are dropped, as none of them is read.
+Identifiers of study, series and image stay, so that segmentations still refer to their images; this
+is no anonymisation for publication.
 """
 
 import hashlib
@@ -53,10 +54,8 @@ def without_people(source: Path, target: Path, *, salt: str) -> None:
         with tolerant():
             read = dcmread(source, force=True)
             words = _words(read)
-            patient = str(read.get("PatientID") or "")
-            _clean(read, words)
-            if patient:
-                read.PatientID = hashlib.sha256(f"{salt}{patient}".encode()).hexdigest()[:12]
+            read.remove_private_tags()
+            _clean(read, words, salt)
             read.preamble = b"\0" * 128
             read.save_as(target)
     except Exception as error:  # a damaged file raises almost anything in a parser
@@ -80,28 +79,20 @@ def _listed(value: object) -> list[object]:
     return list(value) if several else [value]  # type: ignore[call-overload]
 
 
-def _clean(read: "Dataset", words: Sequence[str]) -> None:
+def _clean(read: "Dataset", words: Sequence[str], salt: str) -> None:
     """Empty what names people, at any depth."""
     pattern = re.compile("|".join(map(re.escape, words)), re.IGNORECASE) if words else None
 
-    def visit(parent: "Dataset", element: "DataElement") -> None:
+    def visit(_: "Dataset", element: "DataElement") -> None:
         if element.keyword in PERSONAL.split() or element.VR == "PN":
             element.value = [] if element.VR == "SQ" else None
-        elif element.tag.is_private and _repeats(element, words):
-            del parent[element.tag]
+        elif element.keyword == "PatientID" and element.value:
+            number = f"{salt}{element.value}".encode()
+            element.value = hashlib.sha256(number).hexdigest()[:12]
         elif pattern is not None and element.VR in TEXT and element.value:
             _take_out(element, pattern)
 
     read.walk(visit)
-
-
-def _repeats(element: "DataElement", words: Sequence[str]) -> bool:
-    """Say whether a private element holds one of the words."""
-    value = element.value
-    if element.VR == "SQ":
-        return False
-    data = value if isinstance(value, bytes) else str(value).encode()
-    return any(word.lower().encode() in data.lower() for word in words)
 
 
 def _take_out(element: "DataElement", pattern: re.Pattern[str]) -> None:

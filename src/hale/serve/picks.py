@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from hale.core.errors import Refused
 from hale.data.bids import ELSEWHERE
 from hale.data.names import exam_of
 from hale.io.contrast import contrast_of_file, is_derived
@@ -16,7 +17,7 @@ from hale.io.dicom_files import files_within, looks_like_dicom
 from hale.io.nifti import file_hash
 from hale.pipeline.write import RESULT
 from hale.serve.arrange import NIFTI
-from hale.serve.arrange_dicom import dicom_exams
+from hale.serve.arrange_dicom import dicom_exams, images_of
 from hale.serve.files import Unknown, opaque
 from hale.serve.inspect import check_nifti
 from hale.serve.kinds import Exam, Kind, write_exams
@@ -37,12 +38,13 @@ class Pick:
     files: dict[str, Path]
     """By contrast; of DICOM its folder, under an empty name."""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what the page shows."""
+    def as_json(self, station: Station) -> dict[str, Any]:
+        """Return what the page shows; a name that may be a person's only if it was asked for."""
+        is_told = self.kind is Kind.DICOM  # by its number
         contrasts = [contrast for contrast in self.files if contrast]
         return {
             "id": self.id,
-            "name": self.name,
+            "name": self.name if is_told else station.named(self.name, self.id),
             "kind": str(self.kind),
             "contrasts": contrasts,
         }
@@ -84,7 +86,10 @@ def _exam(pick: Pick, upload: Path, station: Station) -> Exam:
     if pick.kind is Kind.DICOM:
         inside = files_within(pick.files[""])
         files = [Arrived(path=path, name=path.name) for path in inside if looks_like_dicom(path)]
-        return dicom_exams(upload, files, station, count(1))[0]
+        images = images_of(files)
+        if not images:
+            raise Refused(pick.name, "holds no image", "pick another")
+        return dicom_exams(upload, images, station, count(1))[0]
     for path in pick.files.values():
         check_nifti(path)
     first = next(iter(pick.files.values()))
