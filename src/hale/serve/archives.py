@@ -57,6 +57,9 @@ def unpack(archive: Arrived, into: Path, *, most_bytes: int) -> list[Arrived]:
             return written
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise _refused(f"is damaged ({type(error).__name__})") from None
+    except OSError as error:
+        why = f"cannot be kept ({error.strerror or error})"
+        raise Refused("the archive", why, "free space") from None
     except (NotImplementedError, RuntimeError):  # of zipfile: a password, an unknown compression
         raise _refused("is encrypted, or compressed in an unusual way") from None
 
@@ -95,8 +98,8 @@ def _written(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, limit
             count += len(chunk)
             if count > limit:
                 raise _refused("would unpack to more than scans do")
+            refuse_full_disk(path.parent)
             target.write(chunk)
-    refuse_full_disk(path.parent)
     return count
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from threading import Lock
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,8 @@ from hale.serve.results import MAPS, Found
 
 CELL = (132, 108)
 """Rows and columns, about."""
+ONE_AT_A_TIME = Lock()
+"""A picture takes the memory of a volume, and a table asks for all of them at once."""
 BEGIN = 3.0
 """Score at which colours begin, of a calibrated map."""
 
@@ -23,11 +26,16 @@ def thumbnail(found: Found, scans: Mapping[str, Path], folder: Path) -> Path:
     """Return the picture, drawn the first time; without the scan, the map alone."""
     changed = (found.folder / MAPS["anomaly"]).stat().st_mtime_ns
     path = folder / f"{found.id}-{changed}-{len(scans)}.png"
-    if not path.is_file():
-        with NamedTemporaryFile(suffix=".png") as file:
-            Image.fromarray(_drawn(found, scans)).save(file.name, format="PNG")
-            write_bytes(path, Path(file.name).read_bytes())
+    with ONE_AT_A_TIME:
+        if not path.is_file():
+            _write(found, scans, path)
     return path
+
+
+def _write(found: Found, scans: Mapping[str, Path], path: Path) -> None:
+    with NamedTemporaryFile(suffix=".png") as file:
+        Image.fromarray(_drawn(found, scans)).save(file.name, format="PNG")
+        write_bytes(path, Path(file.name).read_bytes())
 
 
 def _drawn(found: Found, scans: Mapping[str, Path]) -> np.ndarray:
