@@ -108,6 +108,7 @@ def test_a_kept_mask_lies_where_it_was_drawn(visit, order, contrast, start):
     assert np.array_equal(np.asarray(kept.dataobj) > 0, wanted)
     told = [float(number) for number in sent.value.headers["x-affine"].split()]
     assert np.allclose(np.reshape(told, (4, 4)), anomaly.affine)
+    assert sent.value.headers["x-shape"].split() == list(map(str, anomaly.shape))
 
 
 def test_no_drawing_over_other_voxels_than_the_maps(visit):
@@ -149,3 +150,19 @@ def test_a_drawing_that_is_not_kept_is_not_lost_unasked(visit):
     page.locator("a.brand").click()
     reader.wait("#/")
     assert not page.evaluate(closing)
+
+
+def test_where_all_planes_are_shown_the_keyboard_paints_in_the_axial_one(visit):
+    reader = visit()
+    page = reader.page
+    open_result(reader, "LPS", "T1w")
+    page.get_by_role("radio", name="All").click()
+    begin(reader)
+    page.locator("#brush-size").select_option("5")
+    paint(reader)
+    painted, shape = page.evaluate("""() => {
+      const { drawBitmap, back } = document.querySelector(".pane").pane.nv;
+      return [[...drawBitmap.keys()].filter((n) => drawBitmap[n]), back.dims.slice(1, 4)];
+    }""")
+    thick = [len(set(axis.tolist())) for axis in np.unravel_index(painted, shape, order="F")]
+    assert thick == [5, 5, 1]
