@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import nibabel as nib
 import numpy as np
@@ -80,6 +82,24 @@ def test_a_thumbnail_shows_scan_and_lesion(browser, ids, station):
         assert (pixels.max(2) != pixels.min(2)).any()  # coloured where it is abnormal
         assert (pixels.max(2) == pixels.min(2)).any()  # grey elsewhere
     assert len(list(station.thumbnails.iterdir())) == 2
+
+
+def test_small_pictures_are_drawn_one_at_a_time(browser, ids, monkeypatch):
+    """A table asks for all of them at once, and each takes the memory of a volume."""
+    at_once, most = [], []
+
+    def drawn(found, _) -> np.ndarray:
+        at_once.append(found.id)
+        most.append(len(at_once))
+        time.sleep(0.2)
+        at_once.pop()
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr("hale.serve.thumbnail._drawn", drawn)
+    with ThreadPoolExecutor(3) as threads:
+        urls = [f"/api/results/{name}/thumbnail.png" for name in ids.values()]
+        assert [answer.status_code for answer in threads.map(browser.get, urls)] == [200] * 3
+    assert most == [1, 1, 1]
 
 
 def test_models_and_methods_are_offered(browser):
