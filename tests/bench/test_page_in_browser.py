@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from hale.bench.page import write_page
 
@@ -171,7 +171,7 @@ def test_filters_keep_the_rows_that_agree(page, board, wanted):
     assert rows_of(page, ".legend [data-row]:visible") <= kept
     assert rows_of(page, ".chart .curve:not([hidden])") <= kept
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.querySelectorAll('tr.result[hidden]').length === 0")
+    expect(page.locator("tr.result[hidden]")).to_have_count(0)
     assert len(shown(page)) == len(rows)
 
 
@@ -185,9 +185,7 @@ def test_strips_show_another_figure(page, board):
     asymmetry = page.locator(f'{ODD} tr[data-row="1"] .dot')
     assert asymmetry.count() == asymmetry.and_(page.locator("[hidden]")).count() == 9
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function(
-        "document.querySelector('.shown').textContent.endsWith('AUPRC of the score')"
-    )
+    expect(page.locator(".shown").first).to_have_text(re.compile("AUPRC of the score$"))
     assert float(dot.get_attribute("cx")) == pytest.approx(8 + 194 * case["auprc_own"], abs=0.1)
 
 
@@ -218,7 +216,7 @@ def test_a_method_leads_to_its_card(page):
     card = page.locator("#card-3")
     assert card.get_attribute("open") is None
     page.locator('a[href="#card-3"]').click()
-    page.wait_for_function("document.getElementById('card-3').open")
+    expect(card).to_have_attribute("open", "")
     assert card.get_by_text("Model SHA-256").is_visible()
     assert card.locator("img").first.evaluate("image => image.complete && image.naturalWidth > 0")
     top = card.evaluate("card => card.getBoundingClientRect().top")

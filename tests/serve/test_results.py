@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +23,18 @@ def test_a_folder_of_earlier_results_opens(browser):
     assert ill["lesions_ml"] >= ill["largest_ml"] > 0
     assert (plain["flagged"], plain["lesions"], plain["p_values_hold"]) == (None, None, None)
     assert not any(row["reviewed"] for row in rows.values())
+
+
+def test_maps_of_a_benchmark_are_no_results(browser, station):
+    folder = station.folder / "bench"
+    shutil.copytree(station.folder / "ill", folder / "maps/vae.s0.f0/odd/sub-91")
+    assert "bench/maps/vae.s0.f0/odd/sub-91" in {
+        row["path"] for row in browser.get("/api/results").json()
+    }
+
+    (folder / "suite.toml").write_text('name = "made"\n', encoding="utf-8")
+    paths = [row["path"] for row in browser.get("/api/results").json()]
+    assert sorted(paths) == ["ill", "plain", "well"]
 
 
 def test_one_tsv_holds_the_cohort(browser):

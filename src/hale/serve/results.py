@@ -55,9 +55,14 @@ class Found:
 
 
 def all_results(root: Path) -> Iterator[Found]:
-    """Yield the results below ``root``, in order of path; links are not followed."""
+    """Yield the results below ``root``, in order of path; links are not followed.
+
+    The maps of a benchmark are none: its own page shows them.
+    """
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if "suite.toml" in names and "maps" in folders:
+            folders.remove("maps")
         if RESULT in names:
             folders.clear()
             if (found := result_in(Path(folder), root)) is not None:

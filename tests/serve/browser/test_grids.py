@@ -1,15 +1,19 @@
 """A mask is kept as the map's file is stored, whatever scan lies under the drawing."""
 
 import gzip
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
-from conftest import Reader, served
+sys.path.insert(0, str(Path(__file__).parent))
+from visiting import Reader, served
 
 STORED = ("LPS", "PIR")
 """Orders in which the reference, and with it the map, is stored; the other contrasts are RAS+."""
@@ -143,7 +147,7 @@ def test_a_drawing_that_is_not_kept_is_not_lost_unasked(visit):
     asked = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     page.locator("a.brand").click()
-    page.wait_for_function("address => location.hash === address", arg=f"#/result/{result}")
+    expect(page).to_have_url(re.compile(f"#/result/{result}$"))
     assert asked == ["Your correction is not kept yet. Leave, and lose it?"]
     assert page.get_by_role("button", name="Keep the correction").is_enabled()
     page.once("dialog", lambda dialog: dialog.accept())
