@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hale.bench import place
 from hale.pipeline.write import RESULT
 from hale.serve.files import Unknown, opaque, read_table
 from hale.serve.place import MADE
@@ -61,8 +62,8 @@ def all_results(root: Path) -> Iterator[Found]:
     """
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if "suite.toml" in names and "maps" in folders:
-            folders.remove("maps")
+        if place.SUITE in names and place.MAPS in folders:
+            folders.remove(place.MAPS)
         if RESULT in names:
             folders.clear()
             if (found := result_in(Path(folder), root)) is not None:
