@@ -104,8 +104,9 @@ def test_a_threshold_from_the_test_set_is_refused_in_the_suite_and_through_a_per
         suite_of(cohorts=cohorts)
 
     both = suite_of()
-    everybody = replace(both.cohort("even"), subjects=Subjects.ALL)
-    sabotaged = replace(both, cohorts=(both.cohort("healthy"), both.cohort("odd"), everybody))
+    healthy, odd, even = both.cohorts
+    everybody = replace(even, subjects=Subjects.ALL)
+    sabotaged = replace(both, cohorts=(healthy, odd, everybody))
     with pytest.raises(Refused, match="sub-21 would choose its own threshold"):
         check(sabotaged, place, options)
 

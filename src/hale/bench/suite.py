@@ -222,10 +222,6 @@ class Suite:
     cohorts: Annotated[tuple[Cohort, ...], Len(1)]
     methods: Annotated[tuple[Entrant, ...], Len(1)]
 
-    def cohort(self, name: str) -> Cohort:
-        """Return the cohort of a name."""
-        return next(cohort for cohort in self.cohorts if cohort.name == name)
-
     def resolved(self) -> dict[str, Any]:
         """Return the suite with every default written out, as plain TOML types."""
         table: dict[str, Any] = plain(self)
