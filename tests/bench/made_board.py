@@ -242,6 +242,7 @@ def _card(method, trained) -> dict:
         "steps": 20_000 if trained else None,
         "recipe_of_suite": method != "atlas",
         "finished": method != "ddpm",
+        "settings_tried": 12 if trained else None,
         "learnt_from": 99 if trained else 0,
         "reference": "Somebody 2021, https://doi.org/10.1/2" if trained else "",
         "reused": trained,

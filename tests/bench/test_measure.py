@@ -118,3 +118,23 @@ def test_the_region_is_what_auprc_is_of(entry, ruler, tmp_path):
 
     expected = voxel.average_precision(noise()[inside | truth], (truth)[inside | truth])
     assert found.row.auprc == pytest.approx(expected)
+
+
+def test_a_healthy_scan_is_compared_with_its_picture_a_patient_is_not(entry, ruler, tmp_path):
+    import nibabel as nib
+
+    maps = maps_of(tmp_path / "a", anomaly=noise())
+    values = np.asarray(nib.load(entry.path).dataobj, np.float32)
+    write(tmp_path / "a/sub-21/pseudo_healthy.nii.gz", values * 0.9)
+    healthy = replace(ruler, kind=Kind.HEALTHY)
+    found = measure(replace(entry, lesion=None), maps=maps, ruler=healthy)
+
+    inside = values > 0
+    unit = np.percentile(values[inside], 99)
+    assert found.rebuilt["l1"] == pytest.approx(0.1 * values[inside].mean() / unit, rel=1e-4)
+    assert measure(entry, maps=maps, ruler=ruler).rebuilt == {}
+    write(tmp_path / "a/sub-21/pseudo_healthy.nii.gz", values)
+    again = measure(replace(entry, lesion=None), maps=maps, ruler=healthy)
+    assert again.rebuilt["l1"] == 0
+    kept = measure(replace(entry, lesion=None), maps=maps, ruler=healthy)
+    assert kept.rebuilt == again.rebuilt

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hale.bench.tally import (
+    auroc,
     average_precision,
     best_level,
     dense,
@@ -57,6 +58,18 @@ def test_pooled_average_precision_is_that_of_all_voxels_to_1e_4():
     twice = np.concatenate([cases[0][0], cases[0][0]]), np.concatenate([cases[0][1]] * 2)
     drawn = average_precision(counts, np.array([0, 0]))
     assert drawn == pytest.approx(voxel.average_precision(*twice), abs=2e-4)
+
+
+def test_pooled_auroc_is_that_of_all_voxels_and_ties_count_half():
+    parts = list(scans())
+    counts = dense([tally(*part) for part in parts])
+    scores, truth = (np.concatenate(side) for side in zip(*parts, strict=True))
+
+    assert auroc(counts, np.arange(4)) == pytest.approx(voxel.auroc(scores, truth), abs=1e-5)
+    tied = dense([tally(np.array([1, 1, 2], np.float32), np.array([True, False, False]))])
+    assert auroc(tied, np.array([0])) == 0.25  # ties with one of two, below the other
+    healthy = dense([tally(np.array([1, 2], np.float32), np.zeros(2, bool))])
+    assert np.isnan(auroc(healthy, np.array([0])))
 
 
 def test_groups_of_levels_keep_every_voxel_and_nearly_the_figure():

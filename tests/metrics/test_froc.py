@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, label
 
 from hale.metrics import lesion
-from hale.metrics.froc import REACH, froc, profile
+from hale.metrics.froc import REACH, froc, interval, profile
 from hale.metrics.lesion import SizeBin
 
 
@@ -149,3 +149,23 @@ def test_what_is_no_volume_is_refused():
         profile(np.zeros((2, 2)), np.zeros((2, 2), bool), voxel_ml=1.0)
     with pytest.raises(ValueError, match="not finite"):
         profile(np.full((2, 2, 2), np.nan), np.zeros((2, 2, 2), bool), voxel_ml=1.0)
+
+
+def test_the_interval_of_a_size_is_of_the_lesions_of_that_size():
+    """Lesions of 1 ml and more are bright, smaller ones are lost in the noise."""
+    profiles, people = [], [str(number) for number in range(12)]
+    for seed in range(12):
+        score, truth, region = scan(seed)
+        sizes = np.bincount(label(truth, np.ones((3, 3, 3)))[0][truth])
+        large = sizes[label(truth, np.ones((3, 3, 3)))[0]] * truth >= 2
+        profiles.append(profile_of((score + 100 * large, truth, region)))
+    found = {
+        size: interval(profiles, people, 0.0, size, draws=200)
+        for size in (None, SizeBin.SMALL, SizeBin.MEDIUM)
+    }
+
+    for size, one in found.items():
+        assert one.value == froc(profiles, size).recall_at(0)
+        assert one.low <= one.value <= one.high
+        assert one.n == 12
+    assert found[SizeBin.SMALL].value < found[None].value < found[SizeBin.MEDIUM].value

@@ -86,6 +86,7 @@ def card_of(
         "parameters": _parameters(files[0].state) if files else 0,
         "steps": fits[0].get("steps_done") if fits else None,
         "finished": fits[0].get("finished", True) if fits else True,
+        "settings_tried": first.entrant.settings_tried,
         "learnt_from": len(fits[0].get("scans", ())) if fits else 0,
         "reference": first.entrant.reference if first.recipe is None else first.recipe.reference,
         "reused": first.reused,

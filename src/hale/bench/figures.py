@@ -1,7 +1,7 @@
 """Figures of a method on a cohort, with intervals over patients and the spread over runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,15 @@ from hale.metrics import compare, froc
 from hale.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
 from hale.metrics.evaluation import Kind as CaseKind
 from hale.metrics.evaluation import summarise
+from hale.metrics.lesion import SizeBin
 from hale.metrics.together import FALSE_PER_SCAN
 from hale.pipeline.workers import Failure
 
 Json = dict[str, Any]
+Pooled = Callable[[np.ndarray, np.ndarray], float]
+"""From counts and the indices of cases, see `hale.bench.tally.dense`."""
+POOLED = {"auprc": tally.average_precision, "auroc": tally.auroc}
+"""Figures of the voxels of all cases as if of one."""
 RUNS = "runs"
 """Value of each run, by seed and fold, until the spread is known."""
 
@@ -55,10 +60,11 @@ def figures_of(one: Tested, healthy: Tested | None, outcome: Outcome) -> Json:
         outcome: Of the suite.
     """
     figures = {**_summary(one, healthy, outcome), **_own(one, outcome)}
-    figures |= _free_response(one, healthy, outcome)
-    for kind, name in (("map", "auprc_pooled"), ("own", "auprc_own_pooled")):
+    figures |= {**_free_response(one, healthy, outcome), **_rebuilt(healthy, outcome)}
+    for kind, ending in (("map", ""), ("own", "_own")):
         if one.everything and all(kind in case.tallies for case in one.everything):
-            figures[name] = _pooled(one, kind, outcome)
+            for name, statistic in POOLED.items():
+                figures[f"{name}{ending}_pooled"] = _pooled(one, kind, statistic, outcome)
     for figure in figures.values():
         runs = figure.pop(RUNS, {})
         spread = compare.spread({key: v for key, v in runs.items() if v is not None})
@@ -101,13 +107,13 @@ def _own(one: Tested, outcome: Outcome) -> dict[str, Json]:
     return figures
 
 
-def _pooled(one: Tested, kind: str, outcome: Outcome) -> Json:
-    """Return the average precision over the voxels of all cases as if of one, mean over runs."""
+def _pooled(one: Tested, kind: str, statistic: Pooled, outcome: Outcome) -> Json:
+    """Return a figure of the voxels of all cases as if of one, mean over runs."""
     kept = {key: cases for key, cases in _by_run(one).items() if cases}
     groups, alone = [], {}
     for key, cases in kept.items():
         counts = tally.dense([case.tallies[kind] for case in cases])
-        alone[key] = tally.average_precision(counts, np.arange(len(cases)))
+        alone[key] = statistic(counts, np.arange(len(cases)))
         groups.append(tally.grouped(counts))
     sizes = [len(cases) for cases in kept.values()]
     run = np.repeat(np.arange(len(sizes)), sizes)
@@ -115,8 +121,7 @@ def _pooled(one: Tested, kind: str, outcome: Outcome) -> Json:
 
     def mean(at: np.ndarray) -> float:
         parts = [
-            tally.average_precision(part, place[at[run[at] == number]])
-            for number, part in enumerate(groups)
+            statistic(part, place[at[run[at] == number]]) for number, part in enumerate(groups)
         ]
         defined = [part for part in parts if not math.isnan(part)]
         return float(np.mean(defined)) if defined else math.nan
@@ -132,12 +137,27 @@ def _pooled(one: Tested, kind: str, outcome: Outcome) -> Json:
 def _free_response(one: Tested, healthy: Tested | None, outcome: Outcome) -> Json:
     """Return the lesions found at some numbers of false findings a scan, healthy ones included."""
     cases = [*first_run(one), *([] if healthy is None or healthy is one else first_run(healthy))]
-    told = [case for case in cases if case.row.kind is not CaseKind.EMPTY]
-    profiles, people = [case.profile for case in told], [case.row.patient for case in told]
+    known = [case for case in cases if case.row.kind is not CaseKind.EMPTY]
+    profiles, people = [case.profile for case in known], [case.row.patient for case in known]
     draws, seed = min(outcome.suite.draws, 500), outcome.suite.seed
+    told = {}
+    for name, allowed in FALSE_PER_SCAN.items():
+        for size in (None, *SizeBin):
+            found = froc.interval(profiles, people, allowed, size, draws=draws, seed=seed)
+            if size is None or not math.isnan(found.value):
+                told[f"{name}_{size.name.lower()}" if size else name] = figure_of(found, 1)
+    return told
+
+
+def _rebuilt(healthy: Tested | None, outcome: Outcome) -> dict[str, Json]:
+    """Return how the method rebuilds healthy scans, where its pictures say so."""
+    if healthy is None:
+        return {}
+    told = [case.rebuilt for case in healthy.everything]
+    names = sorted({name for figures in told for name in figures})
     return {
-        name: figure_of(froc.interval(profiles, people, allowed, draws=draws, seed=seed), 1)
-        for name, allowed in FALSE_PER_SCAN.items()
+        f"healthy_{name}": mean_figure([f.get(name, math.nan) for f in told], healthy, outcome)
+        for name in names
     }
 
 

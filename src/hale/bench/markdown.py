@@ -188,14 +188,14 @@ def _not_there(rows: Sequence[Json], missing: Sequence[Json]) -> Iterable[str]:
 def _cards(rows: Sequence[Json]) -> str:
     """Return where each row is from."""
     heads = ["method", "data", "split", "recipe", "model", "hale", "commit", "seeds", "folds"]
-    heads += ["fit", "a scan", "parameters", "steps"]
+    heads += ["fit", "a scan", "parameters", "steps", "settings tried"]
     lines = []
     for row in rows:
         card = row["card"]
         hashes = [_hash(card[name]) for name in ("recipe_sha256", "model_sha256")]
         runs = [_list(row["seeds"]), _list(row["folds"])]
         times = [duration(card["seconds_fit"]), duration(card["seconds_scan"])]
-        counts = [short(card["parameters"]), short(card["steps"])]
+        counts = [short(card[name]) for name in ("parameters", "steps", "settings_tried")]
         data = [_hash(card["data_sha256"]), _safe(card["split"] or NOTHING)]
         code = [_safe(card["hale"] or NOTHING), _hash(card["commit"])]
         lines.append([_method(row), *data, *hashes, *code, *runs, *times, *counts])

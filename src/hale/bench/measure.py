@@ -17,6 +17,7 @@ from hale.bench.cohorts import labels_of
 from hale.bench.place import Place, Run
 from hale.bench.plan import Job
 from hale.bench.planting import spot_of
+from hale.bench.rebuilt import PICTURE, rebuilt
 from hale.bench.suite import Cohort, Kind
 from hale.bench.tally import Tally, tally
 from hale.core.errors import Refused
@@ -30,6 +31,7 @@ from hale.metrics import evaluation, froc, voxel
 from hale.metrics.evaluation import Maps, Row
 from hale.pipeline.evaluate import read_case
 from hale.pipeline.job import Options
+from hale.pipeline.prepare import read_entry
 from hale.pipeline.workers import Failure
 from hale.pipeline.write import RESULT
 
@@ -49,6 +51,8 @@ class Measured:
     """Volume (ml) and contrast (SD) of what was planted."""
     own: Mapping[str, float]
     """Figures of the method's own score, where a standardised map stands beside it."""
+    rebuilt: Mapping[str, float]
+    """How a healthy scan was rebuilt, where a pseudo-healthy picture stands beside the map."""
     tallies: Mapping[str, Tally]
     """Voxels of the region by score: of the map, and of the own score."""
     profile: froc.Profile
@@ -140,6 +144,8 @@ def measure(entry: Entry, *, maps: Mapping[str, MapFiles], ruler: Ruler) -> Meas
     inputs = [files.anomaly, files.brain, files.pvalue, files.mask, own, entry.lesion, within]
     if ruler.extracted:
         inputs.append(entry.path)
+    if ruler.kind is Kind.HEALTHY:
+        inputs.append(files.anomaly.with_name(PICTURE))
     hashes = [file_hash(path) if path is not None and path.is_file() else "" for path in inputs]
     key = key_of(VERSION, str(ruler.kind), entry.person, repr(ruler.labels), hashes)
     place = ruler.kept / entry.id
@@ -177,6 +183,7 @@ def _measured(entry: Entry, files: MapFiles, own: Path, ruler: Ruler) -> Measure
         row=row,
         spot=_spot(entry) if kind is Kind.SYNTHETIC else None,
         own=figures,
+        rebuilt=_rebuilt(entry, files, case) if kind is Kind.HEALTHY else {},
         tallies=tallies,
         profile=froc.profile(shown, truth, voxel_ml=case.voxel_ml, region=region),
         seconds=_seconds(files.anomaly.with_name(RESULT)),
@@ -213,6 +220,16 @@ def _case(entry: Entry, files: MapFiles, ruler: Ruler) -> tuple[Maps, Mask]:
     return case, truth
 
 
+def _rebuilt(entry: Entry, files: MapFiles, case: Maps) -> dict[str, float]:
+    """Return how a scan was rebuilt; nothing without a picture on the scan's own grid."""
+    picture = files.anomaly.with_name(PICTURE)
+    brain = case.brain if case.within is None else case.within
+    if brain is None or not picture.is_file():
+        return {}
+    scan = read_entry(entry).reference
+    return rebuilt(scan, picture, brain) if scan.grid.is_the_same_as(read_grid(picture)) else {}
+
+
 def _spot(entry: Entry) -> tuple[float, float]:
     spot = spot_of(entry)
     return spot.volume_ml, spot.contrast_sd
@@ -240,6 +257,7 @@ def _keep(place: Path, key: str, made: Measured) -> None:
         "row": row,
         "spot": made.spot,
         "own": dict(made.own),
+        "rebuilt": dict(made.rebuilt),
         "seconds": made.seconds,
     }
     told.write_text(json.dumps(table) + "\n", encoding="utf-8")
@@ -263,6 +281,7 @@ def _kept(place: Path, key: str) -> Measured | None:
         row=ROW.validate_python(table["row"]),
         spot=None if table["spot"] is None else tuple(table["spot"]),
         own=table["own"],
+        rebuilt=table.get("rebuilt", {}),
         tallies={name: Tally(**part) for name, part in parts.items()},
         profile=froc.Profile(
             threshold=profile["threshold"],

@@ -16,7 +16,6 @@ from hale.recipe import bundled, checked, plain, read_table, settled
 KIND = "suites"
 """Folder of the bundled ones, among the recipes."""
 
-
 FIGURES = (
     "auprc",
     "auprc_own",
@@ -142,8 +141,7 @@ class Entrant:
     recipe: str = ""
     """A bundled recipe's name, or a file: fitted on the healthy scans of the suite."""
     single: str = ""
-    """A method that learns from the scan itself, or such a recipe: run uncalibrated, nothing is
-    fitted."""
+    """A method that learns from the scan itself, or such a recipe: run uncalibrated, not fitted."""
     maps: str = ""
     """Folder of anomaly maps by other software, below that of ``--maps``: ``<id>.nii.gz`` or
     ``<id>/anomaly.nii.gz``, one folder for all cohorts or one named after each."""
@@ -151,6 +149,8 @@ class Entrant:
     """``section.key=value``, each wins over the recipe's value."""
     budget_minutes: Annotated[float, Gt(0)] | None = None
     """Of the fit, and of the pretraining apart; None: the recipe's end."""
+    settings_tried: Annotated[int, Ge(1)] | None = None
+    """How many were compared on other people's lesions before these were taken; None: not told."""
     pretrain: str = ""
     """Recipe of the encoder that it starts from."""
     base: str = ""

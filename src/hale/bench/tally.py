@@ -128,6 +128,20 @@ def average_precision(counts: np.ndarray, at: np.ndarray) -> float:
     return float((lesion * precision).sum() / found[-1])
 
 
+def auroc(counts: np.ndarray, at: np.ndarray) -> float:
+    """Return the area under the ROC curve of the voxels of some cases together; ties count half.
+
+    Args:
+        counts: As `dense` returns them.
+        at: Indices of the cases; some may come twice.
+    """
+    lesion, normal = counts[at].sum(0)
+    if not lesion.any() or not normal.any():
+        return float("nan")
+    above = lesion.cumsum() - lesion / 2
+    return float((normal * above).sum() / (normal.sum() * lesion.sum()))
+
+
 def precision_recall(cases: Sequence[Tally]) -> tuple[np.ndarray, np.ndarray]:
     """Return recall and precision at every level of all cases together; empty without a lesion."""
     lesion, normal = dense(cases).sum(0)

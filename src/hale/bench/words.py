@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hale.core.method import Supervision
+from hale.metrics.lesion import SizeBin
+from hale.metrics.together import FALSE_PER_SCAN
 from hale.pipeline.evaluate import TITLES
 
 Json = Mapping[str, Any]
@@ -33,7 +35,7 @@ GAPS = {
     "gap_fpr01": "gap to dice_at_fpr01",
 }
 """The calibration gap: Dice of the oracle less that of another operating point."""
-SIZES = ("below 1 ml", "1 to 10 ml", "above 10 ml")
+SIZES = tuple(size.value for size in SizeBin)
 GROUPS = {
     Supervision.NONE.value: "Learns from the scan itself",
     Supervision.HEALTHY.value: "Learns from healthy scans",
@@ -56,6 +58,14 @@ MORE_TITLES = {
     "auroc_own": "AUROC in the brain, own score",
     "best_dice_own_oracle": "best Dice of the own score, threshold per scan (oracle)",
     "auprc_own_pooled": "AUPRC, own score, voxels of all scans together",
+    "auroc_own_pooled": "AUROC, own score, voxels of all scans together",
+    "healthy_l1": "healthy scans rebuilt: mean difference (1: 99th percentile of the scan)",
+    "healthy_ssim": "healthy scans rebuilt: SSIM",
+    "healthy_psnr": "healthy scans rebuilt: PSNR, dB",
+} | {
+    f"{name}_{size.name.lower()}": TITLES[name].replace("lesions", f"lesions {size.value}")
+    for name in FALSE_PER_SCAN
+    for size in SizeBin
 }
 
 
@@ -144,7 +154,7 @@ def title_of(name: str) -> str:
     return f"{title} (oracle)" if ORACLE in name and ORACLE not in title else title
 
 
-SUB_BINS = frozenset(f"lesion_recall_{size}" for size in ("small", "medium", "large"))
+SUB_BINS = frozenset(f"lesion_recall_{size.name.lower()}" for size in SizeBin)
 """Figures whose title is a line below that of all lesions."""
 
 

@@ -150,21 +150,25 @@ def interval(
     scans: Sequence[Profile],
     patients: Sequence[Hashable],
     false_per_scan: float,
+    size: SizeBin | None = None,
     *,
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
     """Return `Froc.recall_at` with its 95 % interval over patients; ``n`` counts scans.
 
+    ``size`` is of the lesions that recall is of; None for all.
+
     Resampled curves are read at a thousand of the thresholds, where they come this close: the
     interval is moved to the figure itself.
     """
-    curve = froc(scans)
+    curve = froc(scans, size)
     rungs = np.unique(np.linspace(0, len(curve.threshold) - 1, RUNGS).astype(np.intp))
     thresholds = curve.threshold[rungs] if len(curve.threshold) else curve.threshold
     false = np.array([_at(scan, thresholds) for scan in scans])
-    found = np.array([(scan.lesions[:, None] >= thresholds).sum(0) for scan in scans])
-    lesions = np.array([len(scan.lesions) for scan in scans])
+    sought = [_of_size(scan, size) for scan in scans]
+    found = np.array([(one[:, None] >= thresholds).sum(0) for one in sought])
+    lesions = np.array([len(one) for one in sought])
 
     def recall(at: np.ndarray) -> float:
         resampled = Froc(
