@@ -356,3 +356,14 @@ def test_plans_know_the_cost_once_something_was_scored(outcome):
     hosts = hosts_of(whole_suite(), outcome.place)
     lines = described(whole_suite(), outcome.place, jobs(whole_suite(), outcome.place), hosts)
     assert any("4 scans, 4 scored already; about 0 s" in line for line in lines)
+
+
+def test_plans_know_the_cost_of_a_model_that_is_there_from_its_calibration(outcome, tmp_path):
+    from hale.bench.plan import described
+
+    fresh = replace(outcome.place, out=tmp_path, models=outcome.place.out / "models")
+    hosts = hosts_of(whole_suite(), outcome.place)
+    lines = described(whole_suite(), fresh, jobs(whole_suite(), fresh), hosts)
+    at = next(number for number, line in enumerate(lines) if line.startswith("dae.s0.f0"))
+    assert "reused" in lines[at]
+    assert "0 scored already; about" in lines[at + 1]

@@ -12,7 +12,8 @@ from hale.core.errors import Refused
 from hale.core.method import Supervision
 from hale.core.scan import Slots
 from hale.data.cohort import Entry
-from hale.io.model import is_model
+from hale.io.model import is_model, read_model
+from hale.pipeline.calibrate import SECONDS_SCAN
 from hale.pipeline.single import names_a_method, single_scan_recipe
 from hale.pipeline.write import RESULT
 from hale.recipe import (
@@ -171,6 +172,7 @@ def described(
         for cohort in job.cohorts:
             total = scans_in(cohort, hosts[cohort.name])
             done, each = _scored(place.maps_of(job.run, cohort.name))
+            each = _seconds_calibrated(job) if each is None else each
             left = max(0, total - done)
             cost = "its time is not known yet"
             if job.recipe is None:
@@ -218,6 +220,14 @@ def _scored(folder: Path) -> tuple[int, float | None]:
         told = json.loads(result.read_text(encoding="utf-8"))
         took.append(sum(told["seconds"].values()))
     return len(took), sum(took) / len(took) if took else None
+
+
+def _seconds_calibrated(job: Job) -> float | None:
+    """Return the seconds that a scan took when its model was calibrated; None: nobody says."""
+    if job.model is None or not is_model(job.model):
+        return None
+    told: float | None = read_model(job.model)[0].provenance.get("calibrate", {}).get(SECONDS_SCAN)
+    return told
 
 
 def _minutes(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from hale.calibration import (
@@ -40,6 +41,8 @@ from hale.recipe import Recipe, build_recipe
 
 SITE_SHARES = {Split.STANDARDISE: 0.4, Split.CALIBRATE: 0.6}
 MIN_STANDARDISE = 3
+SECONDS_SCAN = "seconds_scan"
+"""In a model's provenance, of each split: how long its score of a prepared scan took, the mean."""
 
 
 def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Model:
@@ -49,7 +52,7 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         Refused: Fewer scans than alpha needs.
     """
     settings = model.recipe.calibration
-    maps, kept, failures = {}, {}, {}
+    maps, kept, failures, seconds = {}, {}, {}, {}
     domain: dict[str, Any] = {}
     traces: list[Trace] = []
     for split in (Split.STANDARDISE, Split.CALIBRATE):
@@ -60,7 +63,9 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
         kept[split] = [entry for entry in chosen if entry.id in by_id]
         if split is Split.STANDARDISE:
             model = _with_residual(model, [by_id[e.id] for e in kept[split]], workshop)
+        started = perf_counter()
         maps[split] = _scored(model, [by_id[e.id] for e in kept[split]], workshop, split)
+        seconds[split] = (perf_counter() - started) / max(len(kept[split]), 1)
         traces += [by_id[entry.id].trace for entry in kept[split]]
         if split is Split.CALIBRATE:
             sources = [read_entry(entry).source for entry in kept[split]]
@@ -82,6 +87,7 @@ def calibrate(model: Model, entries: Sequence[Entry], workshop: Workshop) -> Mod
             "scans": [e.id for e in kept[split]],
             "sha256": {e.id: e.sha256 for e in kept[split]},
             "failed": failures[split],
+            SECONDS_SCAN: round(seconds[split], 3),
         }
         for split in kept
     }

@@ -47,7 +47,8 @@ def router(station: Station, opened: Opened) -> APIRouter:
 
     @api.get("/results/{name}")
     def result(name: str) -> dict[str, Any]:
-        return _details(opened, opened.found(name))
+        found = opened.found(name)
+        return details_of(found, names_of(opened.scans(found)))
 
     return api
 
@@ -74,6 +75,11 @@ def router_of_one(station: Station, opened: Opened) -> APIRouter:
         return FileResponse(
             path, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY}
         )
+
+    @api.get("/range")
+    def span(name: str) -> dict[str, float]:
+        ready = opened.ready(opened.found(name))
+        return {"min": ready.floor, "max": ready.highest}
 
     @api.get("/threshold")
     def at(name: str, z: Finite) -> dict[str, Any]:
@@ -115,12 +121,6 @@ def _table(station: Station) -> Response:
     text = table_of([row_of(found) for found in all_results(station.folder)])
     name = {"Content-Disposition": 'attachment; filename="results.tsv"'}
     return PlainTextResponse(text, media_type="text/tab-separated-values", headers=name)
-
-
-def _details(opened: Opened, found: Found) -> dict[str, Any]:
-    details = details_of(found, names_of(opened.scans(found)))
-    ready = opened.ready(found)
-    return {**details, "range": {"min": ready.floor, "max": ready.highest}}
 
 
 def _at(opened: Opened, found: Found, z: float) -> dict[str, Any]:

@@ -30,7 +30,7 @@ export async function show(main, [a, b]) {
       table(compared, names, (mm) => pane.to(mm)))));
 
   const pane = await Pane.open(place, first.detection.id);
-  const stage = new Stage({ folder: `/api/results/${a}/files/`, files: first.files, moved: () => {} });
+  const stage = new Stage({ folder: `/api/results/${a}/files/`, files: first.files });
   const images = {};
   let shown = "both";
   link([pane], () => {});
@@ -70,9 +70,9 @@ export async function show(main, [a, b]) {
 
 const swatch = (name) => h("span", { class: `swatch ${name}` });
 
-async function overlay({ id, detection, files, calibrated, range }, colormap) {
+async function overlay({ id, detection, files, calibrated }, colormap) {
   const layer = await load(`/api/results/${id}/files/${files.anomaly}`, { opacity: 0, colormap });
-  const low = calibrated ? detection.calibration?.z0 ?? 3 : range?.start ?? layer.robust_max;
+  const low = calibrated ? detection.calibration?.z0 ?? 3 : layer.robust_max;
   Object.assign(layer, { cal_min: low, cal_max: Math.max(calibrated ? low + 4 : 0, layer.global_max * 0.9, low * 1.01) });
   return layer;
 }

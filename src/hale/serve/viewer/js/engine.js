@@ -7,11 +7,16 @@ let loading = null;
 
 // Return NiiVue's module; refuse, in words, where the browser cannot draw.
 export function engine() {
+  loading ??= start();
+  return loading;
+}
+
+function start() {
   if (!document.createElement("canvas").getContext("webgl2")) {
     throw new Problem("This browser has no WebGL2, which drawing needs. Switch on hardware acceleration in its settings, " +
       "or open the station in a current Firefox, Chrome, Edge or Safari.");
   }
-  loading ??= new Promise((done, fail) => {
+  return new Promise((done, fail) => {
     const script = h("script", { src: "vendor/niivue.umd.js" });
     script.addEventListener("load", () => {
       prepare(new globalThis.niivue.Niivue({ logLevel: "error" }));
@@ -20,7 +25,6 @@ export function engine() {
     script.addEventListener("error", () => fail(new Problem("The viewer's code did not load.")));
     document.head.append(script);
   });
-  return loading;
 }
 
 // Colours from low to high, as the reports' pictures have them.

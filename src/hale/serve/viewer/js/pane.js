@@ -3,6 +3,7 @@
 import { engine } from "./engine.js";
 import { h } from "./dom.js";
 
+const UNSEEN_MS = 500;
 export const VIEWS = { axial: 0, coronal: 1, sagittal: 2, all: 3, solid: 4 };
 // Voxel axis that each view cuts across; of all planes together, the axial one's.
 const ACROSS = { axial: 2, coronal: 1, sagittal: 0, all: 2, solid: 2 };
@@ -37,8 +38,7 @@ export class Pane {
     pane.mouse(DRAG_MODE);
     await nv.attachToCanvas(canvas);
     nv.setAtlasOutline(1);
-    // Gradients light NiiVue's 3-D surfaces, which are not used here; without a GPU they take as long as all the rest.
-    nv.blurShader = nv.sobelFirstOrderShader = nv.passThroughShader;
+    skipGradients(nv);
     pane.name(label);
     return pane;
   }
@@ -128,6 +128,15 @@ export class Pane {
     gl.flush();
     while (!gl.isContextLost() && gl.clientWaitSync(fence, 0, 0) === gl.TIMEOUT_EXPIRED) await new Promise((done) => setTimeout(done, 4));
     gl.deleteSync(fence);
+  }
+
+  // Return when the browser has put what was drawn on the screen; a tab that nobody sees puts nothing there.
+  async seen() {
+    await this.drawn();
+    await new Promise((done) => {
+      requestAnimationFrame(() => setTimeout(done));
+      setTimeout(done, UNSEEN_MS);
+    });
   }
 
   window() {
@@ -222,4 +231,15 @@ export function link(panes, moved) {
       moved(place, pane);
     };
   }
+}
+
+// Gradients light NiiVue's 3-D surfaces, which are not used here; without a GPU they take as long as all the rest.
+function skipGradients(nv) {
+  const { gl, passThroughShader: shader } = nv;
+  const none = { uniforms: shader.uniforms, use() { shader.use(gl); gl.enable(gl.RASTERIZER_DISCARD); } };
+  nv.blurShader = nv.sobelFirstOrderShader = none;
+  nv.refreshLayers = (image, layer) => {
+    Object.getPrototypeOf(nv).refreshLayers.call(nv, image, layer);
+    gl.disable(gl.RASTERIZER_DISCARD);
+  };
 }

@@ -2,20 +2,20 @@
 
 import { load } from "./engine.js";
 import { fill, h, say } from "./dom.js";
-import { link, Pane } from "./pane.js";
+import { bestView, link, Pane } from "./pane.js";
 import { position, significant } from "./words.js";
 
 const BLINK_MS = 700;
 
 export class Stage {
-  constructor({ folder, files, moved }) {
-    Object.assign(this, { folder, scans: files.scan ?? {}, pseudo: files.pseudo_healthy, fallback: files.brain ?? files.anomaly, told: moved });
+  constructor({ folder, files }) {
+    Object.assign(this, { folder, scans: files.scan ?? {}, pseudo: files.pseudo_healthy, fallback: files.brain ?? files.anomaly, told: () => {} });
     Object.assign(this, { layers: null, mode: "single", view: "all", panes: [], images: new Map(), blinking: null });
     this.contrasts = Object.keys(this.scans);
     this.contrast = this.contrasts[0] ?? null;
-    this.place = h("div", { class: "panes" });
+    this.place = h("div", { class: "panes", "data-mode": this.mode });
     this.swipe = h("input", { type: "range", class: "swipe", min: 0, max: 100, value: 50, hidden: true,
-      "aria-label": "Where the scan ends and the pseudo-healthy begins", oninput: () => this.cover() });
+      "aria-label": "Where the scan ends and the pseudo-healthy begins", oninput: () => this.part() });
     this.values = h("output", { class: "values num small" });
     this.under = h("div", { class: "under" }, this.values);
     this.element = h("div", { class: "stage" }, this.place, this.swipe, this.under);
@@ -25,15 +25,22 @@ export class Stage {
     return this.panes[0];
   }
 
-  async open(layers) {
+  // Show the scan, before what lies over it.
+  async open() {
+    const [pane, image] = await Promise.all([Pane.open(this.place, this.contrast ?? "Brain"), this.base(this.contrast)]);
+    this.panes = [pane];
+    this.link();
+    this.setView(bestView(image));
+    pane.show(image);
+    await pane.seen();
+    pane.element.dataset.picture = this.contrast ?? "brain";
+  }
+
+  // Draw what lies over it.
+  over(layers) {
     this.layers = layers;
     this.under.append(layers.scale);
-    this.panes = [await Pane.open(this.place, this.contrast ?? "Brain")];
-    this.link();
-    this.lead.show(await this.base(this.contrast));
-    await this.lead.drawn();
-    this.lead.element.dataset.picture = this.contrast ?? "brain"; // the first is there; layers follow
-    await this.paint();
+    return this.paint();
   }
 
   // Load a contrast once, with the reports' window: 0.5 to 99.5 % of what is not background.
@@ -84,7 +91,7 @@ export class Stage {
     });
     this.panes.forEach((pane) => {
       pane.windowed = (window) => {
-        if (pane.of === this.first) this.layers.setWindow(window);
+        if (pane.of === this.first) this.layers?.setWindow(window);
         for (const other of this.panes) if (other !== pane && other.of === pane.of) other.setWindow(window);
       };
     });
@@ -141,7 +148,7 @@ export class Stage {
     const pane = await this.addPseudo();
     pane.element.classList.add("above");
     pane.canvas.tabIndex = -1;
-    if (this.mode === "swipe") this.cover();
+    if (this.mode === "swipe") this.part();
     else this.blinking = setInterval(() => this.flip(), BLINK_MS);
   }
 
@@ -166,7 +173,7 @@ export class Stage {
     this.panes[1]?.element.classList.toggle("away");
   }
 
-  cover() {
+  part() {
     const pane = this.panes[1];
     if (pane) pane.element.style.clipPath = `inset(0 0 0 ${this.swipe.value}%)`;
   }
