@@ -10,8 +10,9 @@ import pytest
 from hale.core.detection import Validity
 from hale.core.scan import Contrast
 from hale.prep.brain.find import EXTRACTED, GIVEN
+from hale.report.methods_section import methods_paragraph
 from hale.report.page import write_report
-from hale.report.words import INTENDED_USE, methods_paragraph, position, verdict
+from hale.report.words import INTENDED_USE, position, verdict
 
 
 class Page(HTMLParser):

@@ -13,11 +13,11 @@ from hale.core.detection import Detection
 from hale.report.canvas import Picture
 from hale.report.checks import brain_check, registration_check
 from hale.report.figure import closeup, comparison, mosaic
+from hale.report.methods_section import methods_paragraph
 from hale.report.view import first_volume, tilt
 from hale.report.words import (
     INTENDED_USE,
     count_of,
-    methods_paragraph,
     p_value,
     position,
     quality_words,
