@@ -95,17 +95,17 @@ export class Pane {
   // Draw the overlays anew after one changed; the base, which takes longest, stays.
   paint() {
     this.again = true;
-    return this.busy ?? this.work();
+    return (this.busy ??= this.work());
   }
 
   // Return when all that was asked for is on the screen: never more than one picture is under way.
   async work() {
-    this.busy = Promise.resolve();
-    while (this.again || this.steps.some((step) => step)) {
-      this.busy = this.draw();
-      await this.busy;
+    await null; // those who ask now wait for the same
+    try {
+      while (this.again || this.steps.some((step) => step)) await this.draw();
+    } finally {
+      this.busy = null;
     }
-    this.busy = null;
   }
 
   async draw() {
@@ -175,7 +175,7 @@ export class Pane {
   // Move the crosshair by voxels to the right, the front and the top.
   step(...by) {
     this.steps = this.steps.map((step, axis) => step + by[axis]);
-    return this.busy ?? this.work();
+    return (this.busy ??= this.work());
   }
 
   slice(by) {
