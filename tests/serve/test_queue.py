@@ -1,11 +1,12 @@
 """The queue goes on, whatever becomes of a job."""
 
 import time
+from dataclasses import asdict, replace
 
 import pytest
 
 from hale.serve.files import write_table
-from hale.serve.jobs import PROGRESS, Queue, State, new_job, read_job
+from hale.serve.jobs import JOB, PROGRESS, Queue, State, new_job, read_job
 
 
 class Broken:
@@ -55,3 +56,13 @@ def test_a_job_that_cannot_be_begun_does_not_end_the_queue(station, monkeypatch,
     states = {row["id"]: (row["state"], row["reason"]) for row in queue.rows()}
     assert states[first.id] == ("failed", "it could not be run (No space left on device)")
     queue.stop()
+
+
+def test_a_job_is_told_how_many_are_before_it(station):
+    """The one that runs counts."""
+    queue = Queue(station)
+    jobs = [new_job(name="e", upload="u", exam="1", models=("intensity",)) for _ in range(3)]
+    states = (State.RUNNING, State.QUEUED, State.QUEUED)
+    for job, state in zip(jobs, states, strict=True):
+        write_table(station.jobs / job.id / JOB, asdict(replace(job, state=state)))
+    assert [row["waits_for"] for row in queue.rows()] == [2, 1, 0]

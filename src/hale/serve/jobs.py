@@ -135,14 +135,15 @@ class Queue:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what the page shows, the newest first."""
-        waiting = [job.id for job in self._all() if job.state is State.QUEUED]
-        return [self._row(job, waiting) for job in reversed(list(self._all()))]
+        jobs = list(self._all())
+        line = [job.id for state in reversed(OPEN) for job in jobs if job.state is state]
+        return [self._row(job, line) for job in reversed(jobs)]
 
     def row(self, job: Job) -> dict[str, Any]:
         """Return what the page shows of one job."""
         return self._row(job, [])
 
-    def _row(self, job: Job, waiting: Sequence[str]) -> dict[str, Any]:
+    def _row(self, job: Job, line: Sequence[str]) -> dict[str, Any]:
         progress = read_table(self.station.jobs / job.id / PROGRESS) or {}
         left = progress.get("left")
         if left is not None:
@@ -153,7 +154,7 @@ class Queue:
             "name": job.name,
             "models": list(job.models),
             "state": str(job.state),
-            "waits_for": waiting.index(job.id) if job.id in waiting else 0,
+            "waits_for": line.index(job.id) if job.id in line else 0,
             "stage": progress.get("stage", "") if runs else "",
             "model": progress.get("model", "") if runs else "",
             "done": progress.get("done", 0),
