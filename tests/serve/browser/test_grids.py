@@ -17,6 +17,11 @@ from visiting import Reader, served
 
 STORED = ("LPS", "PIR")
 """Orders in which the reference, and with it the map, is stored; the other contrasts are RAS+."""
+CLOSING = """() => {
+  const event = new Event("beforeunload", { cancelable: true });
+  return !dispatchEvent(event);
+}"""
+"""Whether the browser would ask before it closes the page."""
 PLACE = [34.0, -42.0, 26.0]
 """Right, behind, above: of no symmetry that an order taken for another would hide. mm."""
 
@@ -135,14 +140,10 @@ def test_a_drawing_that_is_not_kept_is_not_lost_unasked(visit):
     reader = visit()
     page = reader.page
     result = open_result(reader, "LPS", "T1w")
-    closing = """() => {
-      const event = new Event("beforeunload", { cancelable: true });
-      return !dispatchEvent(event);
-    }"""
     begin(reader)
-    assert not page.evaluate(closing)
+    assert not page.evaluate(CLOSING)
     paint(reader)
-    assert page.evaluate(closing)
+    assert page.evaluate(CLOSING)
 
     asked = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
@@ -153,7 +154,35 @@ def test_a_drawing_that_is_not_kept_is_not_lost_unasked(visit):
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("a.brand").click()
     reader.wait("#/")
-    assert not page.evaluate(closing)
+    assert not page.evaluate(CLOSING)
+
+
+def test_a_comment_that_is_not_kept_is_not_lost_unasked(visit):
+    reader = visit()
+    page = reader.page
+    result = open_result(reader, "LPS", "T1w")
+    comment = page.get_by_label("Comment")
+    keep = page.get_by_role("button", name="Keep the comment")
+    assert keep.is_disabled()
+    comment.fill("Old infarct?")
+    page.locator("tr.lesion td").first.click()  # looking at a lesion leaves it there
+    assert comment.input_value() == "Old infarct?"
+    assert page.evaluate(CLOSING)
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.locator("a.brand").click()
+    expect(page).to_have_url(re.compile(f"#/result/{result}$"))
+    assert asked == ["Your comment is not kept yet. Leave, and lose it?"]
+
+    keep.click()
+    reader.sign()
+    page.get_by_text("The comment is kept.").wait_for()
+    assert keep.is_disabled()
+    assert not page.evaluate(CLOSING)
+    page.locator("a.brand").click()
+    reader.wait("#/")
+    review = page.request.get(f"{reader.origin}/api/results/{result}/review").json()
+    assert review["comment"] == "Old infarct?"
 
 
 def test_where_all_planes_are_shown_the_keyboard_paints_in_the_axial_one(visit):

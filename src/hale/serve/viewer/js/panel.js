@@ -36,7 +36,7 @@ export async function fillPanel(panel, details, stage) {
   const brush = new Brush({ id, folder, files, stage, threshold, kept: (now) => exports.kept(now) });
   fill(panel, top, part("Findings", threshold.element, findings.element), part("Layers", layers.element), part("Why here", why.element),
     part("Correct", brush.element), part("Take away", exports.element), part("About this result", facts(details)));
-  return { brush, findings, layers, threshold };
+  return { brush, exports, findings, layers, threshold };
 }
 
 // Return where the threshold may lie, where it starts, and where the anomaly's colours end.

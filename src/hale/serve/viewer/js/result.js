@@ -27,7 +27,7 @@ export async function show(main, [id]) {
   const toolbar = h("div", { class: "line toolbar", role: "toolbar", "aria-label": "Pictures", inert: true }, views, modes.children.length > 1 && modes, contrasts);
   fill(main, h("div", { class: "reading" }, h("div", { class: "pictures" }, toolbar, stage.element), panel));
 
-  const [{ brush, findings, layers, threshold }] = await Promise.all([fillPanel(panel, details, stage), stage.open()]);
+  const [{ brush, exports, findings, layers, threshold }] = await Promise.all([fillPanel(panel, details, stage), stage.open()]);
   toolbar.removeAttribute("inert");
   views.show(stage.view);
   await stage.over(layers);
@@ -82,6 +82,6 @@ export async function show(main, [id]) {
     return true;
   }
 
-  guard(() => brush.changed);
+  guard(() => [brush.changed && "correction", exports.changed && "comment"].filter(Boolean));
   return () => { setKeys(null); guard(null); stage.close(); };
 }
