@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from hale.core.grid import Grid
+from hale.pipeline.model import load_model
 from hale.serve.compare import agreement, sides
 from hale.serve.place import MADE
 from hale.serve.results import Found
 from hale.serve.volumes import Result, read_result, voxel_at
-from hale.serve.why import percentile
+from hale.serve.why import NO_MODEL, NO_WAY, percentile
 
 SAME = {"provenance": {"input_sha256": ["0" * 64]}}
 GRID = Grid(shape=(8, 8, 8), affine=np.eye(4))
@@ -45,7 +46,6 @@ def test_a_place_is_told_from_the_files(browser, ids, station, peak, lab):
     assert told["scan"]["T1w"] == values_at(lab.ill.parent, lab.ill.name, peak)
     assert told["in_brain"] is True
     assert told["percentile"] > 99
-    assert told["healthy"] is None  # a result of `hale detect` does not say where it lies
 
 
 def test_with_the_way_back_it_is_held_against_healthy_scans_at_that_place(
@@ -65,6 +65,38 @@ def test_with_the_way_back_it_is_held_against_healthy_scans_at_that_place(
     assert told["score"] == pytest.approx(mean + told["z"] * spread, abs=1e-3)
 
 
+def test_what_was_prepared_before_lies_where_its_model_does(browser, ids, peak, lab):
+    """The healthy mean of a plain `hale detect`, from the model of its hash."""
+    model = load_model(lab.models / "ball", device="cpu")
+    voxel = voxel_at(model.space.grid, peak)
+    told = asked(browser, ids["ill"], peak)
+    norm = model.calibration.norm
+    assert told["healthy"]["mean"] == pytest.approx(norm.mean[voxel], abs=1e-5)
+    assert told["healthy"]["spread"] == pytest.approx(norm.spread[voxel], abs=1e-5)
+    assert told["score"] == pytest.approx(
+        norm.mean[voxel] + told["z"] * norm.spread[voxel], abs=0.01
+    )
+    assert told["healthy_unknown"] == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [("model_sha256", "0" * 64, NO_MODEL), ("recipe", {"prep": {"mode": "full"}}, NO_WAY)],
+)
+def test_where_the_healthy_mean_is_not_known_it_is_said_why(
+    browser, ids, station, peak, key, value, why
+):
+    """Another model, or one that a scan is registered for: `hale detect` keeps no way back."""
+    path = station.folder / "ill/detection.json"
+    table = json.loads(path.read_text())
+    table["provenance"][key] = value
+    path.write_text(json.dumps(table))
+    told = asked(browser, ids["ill"], peak)
+    assert told["healthy"] is None
+    assert told["score"] is None
+    assert told["healthy_unknown"] == why
+
+
 def test_left_is_held_against_right(browser, ids, peak):
     told = asked(browser, ids["ill"], peak)
     x, y, z = told["mirror"]["mm"]
@@ -77,6 +109,7 @@ def test_left_is_held_against_right(browser, ids, peak):
 def test_an_uncalibrated_score_claims_no_z(browser, ids, peak):
     told = asked(browser, ids["plain"], peak)
     assert (told["z"], told["p"], told["healthy"]) == (None, None, None)
+    assert told["healthy_unknown"] == ""
     assert told["score"] > 0
 
 

@@ -7,7 +7,7 @@ from hale.pipeline.write import RESULT
 from hale.serve import threshold
 from hale.serve.results import MAPS, Found, result_in, result_of
 from hale.serve.scans import scans_of
-from hale.serve.shelf import calibration_of
+from hale.serve.shelf import Standard, standard_of
 from hale.serve.station import Station
 from hale.serve.volumes import Recent, Result, read_result
 
@@ -46,12 +46,17 @@ class Opened:
             _key(found), lambda: threshold.ready(self.result(found), calibrated=calibrated)
         )
 
-    def calibration(self, found: Found) -> Calibration | None:
-        """Return the calibration of its model; None if the model is not here, or has none."""
+    def standard(self, found: Found) -> Standard | None:
+        """Return what its model holds a scan against; None if it is not here, or uncalibrated."""
         if found.detection.get("calibration") is None:
             return None
         sha256 = str(found.detection["provenance"].get("model_sha256", ""))
-        return calibration_of(self.station.models, sha256)
+        return standard_of(self.station.models, sha256)
+
+    def calibration(self, found: Found) -> Calibration | None:
+        """Return the calibration of its model; None likewise."""
+        standard = self.standard(found)
+        return None if standard is None else standard.calibration
 
     def scans(self, found: Found) -> dict[str, Path]:
         """Return the file of each contrast of its scan, as far as they are here."""

@@ -88,8 +88,8 @@ def router_of_one(station: Station, opened: Opened) -> APIRouter:
     @api.get("/why")
     def reasons(name: str, x: Finite, y: Finite, z: Finite) -> dict[str, Any]:
         found = opened.found(name)
-        calibration, scans = opened.calibration(found), opened.scans(found)
-        return why(found, opened.result(found), calibration, scans, (x, y, z))
+        standard, scans = opened.standard(found), opened.scans(found)
+        return why(found, opened.result(found), standard, scans, (x, y, z))
 
     return api
 

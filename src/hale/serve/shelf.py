@@ -8,8 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hale.calibration import Calibrating, Calibration, from_arrays
 from hale.core.errors import Refused
+from hale.core.grid import Grid
 from hale.core.method import Supervision
 from hale.core.scan import Contrast
 from hale.io.model import MANIFEST, read_about, read_calibration
@@ -67,6 +70,15 @@ class Offer:
         }
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Standard:
+    """What a model holds a scan against."""
+
+    calibration: Calibration
+    grid: Grid
+    """Of the model's space."""
+
+
 def supervision_of(method: str) -> Supervision:
     """Return what a method learns from, without loading it (some take seconds)."""
     if any(name == method or name.startswith(f"{method}-") for name in SINGLE):
@@ -106,23 +118,27 @@ def first_of(folders: Sequence[Path], contrasts: Sequence[str]) -> Offer:
     return _single(FIRST)
 
 
-def calibration_of(folders: Sequence[Path], sha256: str) -> Calibration | None:
-    """Return the calibration of the model of this hash; None if it is not here."""
+def standard_of(folders: Sequence[Path], sha256: str) -> Standard | None:
+    """Return the standard of the model of this hash; None if it is not here, or uncalibrated."""
     for offer in offers(folders):
         if offer.sha256 == sha256 and offer.folder is not None and offer.calibrated:
-            return _calibration(offer.folder, sha256)
+            return _standard(offer.folder, sha256)
     return None
 
 
 @lru_cache(maxsize=4)
-def _calibration(folder: Path, sha256: str) -> Calibration | None:
-    """Return a model's calibration; None if it has changed since it was listed."""
+def _standard(folder: Path, sha256: str) -> Standard | None:
+    """Return a model's standard; None if it has changed since it was listed."""
     try:
         files, found = read_calibration(folder)
         settings = Calibrating(**tomllib.loads(files.recipe)["calibration"])
         if files.calibration is None or found != sha256:
             return None
-        return from_arrays(files.calibration, settings, files.provenance["domain"])
+        i, j, k = files.space["shape"]
+        return Standard(
+            calibration=from_arrays(files.calibration, settings, files.provenance["domain"]),
+            grid=Grid(shape=(i, j, k), affine=np.array(files.space["affine"], float)),
+        )
     except (Refused, KeyError, TypeError, ValueError):
         return None
 

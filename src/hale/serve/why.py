@@ -10,10 +10,19 @@ from hale.calibration import Calibration
 from hale.core.errors import Refused
 from hale.core.grid import Grid
 from hale.core.warp import Way
+from hale.prep.settings import Mode
 from hale.serve.place import way_of
 from hale.serve.results import MAPS, Found
+from hale.serve.shelf import Standard
 from hale.serve.volumes import Result, grid_of, opened, voxel_at
 
+NO_MODEL = "the model is not here: start hale serve with --models on its folder"
+NO_WAY = (
+    "where this scan lies in the model's space was not kept; "
+    "bring the scan to the station, which keeps it"
+)
+OTHER_GRID = "the model has another grid than this result was made on"
+OUTSIDE = "the place lies outside the model's space"
 MIRROR = np.array([-1.0, 1.0, 1.0])
 """Left to right through x = 0, the midsagittal plane of template space."""
 
@@ -21,7 +30,7 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 def why(
     found: Found,
     result: Result,
-    calibration: Calibration | None,
+    standard: Standard | None,
     scans: Mapping[str, Path],
     position: Sequence[float],
 ) -> dict[str, Any]:
@@ -30,7 +39,7 @@ def why(
     Args:
         found: The result.
         result: Its map and brain.
-        calibration: Of its model, if that is here.
+        standard: Of its model, if that is here.
         scans: The file of each contrast.
         position: mm, RAS+.
 
@@ -42,8 +51,9 @@ def why(
         raise Refused("the place", "lies outside the scan", "click within it")
     value = float(result.anomaly[voxel])
     calibrated = found.detection.get("calibration") is not None
-    place = way_of(found.folder)
-    healthy = None if calibration is None else _healthy(calibration, place, position)
+    place = way_of(found.folder) or _given(found, standard)
+    healthy, unknown = _healthy(standard, place, position) if calibrated else (None, "")
+    calibration = None if standard is None else standard.calibration
     score = value if healthy is None else value * healthy["spread"] + healthy["mean"]
     inside = bool(result.brain[voxel])
     return {
@@ -54,6 +64,7 @@ def why(
         "z": round(value, 3) if calibrated else None,
         "p": _p(found, calibration, value, position) if calibrated and inside else None,
         "healthy": healthy,
+        "healthy_unknown": unknown,
         "scan": {contrast: tone_at(path, position) for contrast, path in scans.items()},
         "pseudo_healthy": tone_at(found.folder / MAPS["pseudo_healthy"], position),
         "mirror": _mirror(result, place, scans, position, mni=_is_in_template(found)),
@@ -78,18 +89,29 @@ def tone_at(path: Path, position: Sequence[float]) -> float | None:
     return round(value, 4) if np.isfinite(value) else None
 
 
+def _given(found: Found, standard: Standard | None) -> tuple[Way, Grid] | None:
+    """Return the way of a scan that was taken where it lay, in the space of its model."""
+    if standard is None or _mode(found) != Mode.GIVEN:
+        return None
+    return Way(affine=np.eye(4)), standard.grid
+
+
 def _healthy(
-    calibration: Calibration, place: tuple[Way, Grid] | None, position: Sequence[float]
-) -> dict[str, float] | None:
-    """Return mean and spread of the score of healthy scans at a place, None if it is unknown."""
+    standard: Standard | None, place: tuple[Way, Grid] | None, position: Sequence[float]
+) -> tuple[dict[str, float] | None, str]:
+    """Return mean and spread of the score of healthy scans at a place; without them, why."""
+    if standard is None:
+        return None, NO_MODEL
     if place is None:
-        return None
-    way, grid = place
+        return None, NO_WAY
+    (way, grid), norm = place, standard.calibration.norm
+    if grid.shape != norm.mean.shape:
+        return None, OTHER_GRID
     voxel = voxel_at(grid, way.back(np.array([position], float))[0].tolist())
-    if voxel is None or grid.shape != calibration.norm.mean.shape:
-        return None
-    mean, spread = calibration.norm.mean[voxel], calibration.norm.spread[voxel]
-    return {"mean": round(float(mean), 5), "spread": round(float(spread), 5)}
+    if voxel is None:
+        return None, OUTSIDE
+    mean, spread = norm.mean[voxel], norm.spread[voxel]
+    return {"mean": round(float(mean), 5), "spread": round(float(spread), 5)}, ""
 
 
 def _p(
@@ -102,8 +124,13 @@ def _p(
 
 def _is_in_template(found: Found) -> bool:
     """Say whether the model's space is that of a template, with its middle at x = 0."""
+    return bool(_mode(found) == Mode.FULL)
+
+
+def _mode(found: Found) -> Any:
+    """Return how much was prepared; None if it is not said."""
     recipe = found.detection["provenance"].get("recipe") or {}
-    return bool(recipe.get("prep", {}).get("mode") == "full")
+    return recipe.get("prep", {}).get("mode")
 
 
 def _mirror(

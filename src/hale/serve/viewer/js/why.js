@@ -29,6 +29,7 @@ export class Why {
     if (this.calibrated) {
       rows.push(["z", `${figure(answer.z)}${known(answer.p) ? `, p = ${pValue(answer.p)} (voxel)` : ""}`]);
       if (answer.healthy) rows.push(["Healthy here", `${significant(answer.healthy.mean)} ± ${significant(answer.healthy.spread)}; here ${significant(answer.score)} (score)`]);
+      else rows.push(["Healthy here", `Mean and spread are not known: ${answer.healthy_unknown}.`]);
     } else rows.push(["Score", `${significant(answer.score)}; no healthy scans to compare with, no p-values`]);
     if (known(answer.percentile)) rows.push(["Within this brain", `above ${Math.min(99.99, answer.percentile).toFixed(2)} % of its voxels`]);
     for (const [contrast, value] of Object.entries(answer.scan ?? {})) {
