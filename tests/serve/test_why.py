@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import nibabel as nib
 import numpy as np
@@ -65,10 +67,38 @@ def test_with_the_way_back_it_is_held_against_healthy_scans_at_that_place(
     assert told["score"] == pytest.approx(mean + told["z"] * spread, abs=1e-3)
 
 
-def test_what_was_prepared_before_lies_where_its_model_does(browser, ids, peak, lab):
-    """The healthy mean of a plain `hale detect`, from the model of its hash."""
+@pytest.fixture
+def said(station) -> Callable[[], AbstractContextManager[dict]]:
+    """What ``detection.json`` of the ill scan says; changes are written when it is left."""
+    path = station.folder / "ill/detection.json"
+
+    @contextmanager
+    def changing() -> Iterator[dict]:
+        table = json.loads(path.read_text())
+        yield table
+        path.write_text(json.dumps(table))
+
+    return changing
+
+
+@pytest.mark.parametrize("where", ["kept", "moved", "given"])
+def test_a_plain_result_is_held_against_healthy_scans_of_its_model(
+    browser, ids, peak, lab, said, where
+):
+    """Of `hale detect`: by the place it keeps, or, before it kept one, where the model's scans lie.
+
+    Moved: a registration put what is at the peak 6 mm farther to the right.
+    """
     model = load_model(lab.models / "ball", device="cpu")
-    voxel = voxel_at(model.space.grid, peak)
+    x, y, z = peak
+    with said() as table:
+        if where == "moved":
+            table["place"]["affine"][0][3] = -6.0
+            table["provenance"]["recipe"]["prep"]["mode"] = "full"
+            x += 6
+        elif where == "given":
+            del table["place"]
+    voxel = voxel_at(model.space.grid, (x, y, z))
     told = asked(browser, ids["ill"], peak)
     norm = model.calibration.norm
     assert told["healthy"]["mean"] == pytest.approx(norm.mean[voxel], abs=1e-5)
@@ -79,18 +109,15 @@ def test_what_was_prepared_before_lies_where_its_model_does(browser, ids, peak, 
     assert told["healthy_unknown"] == ""
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "why"),
-    [("model_sha256", "0" * 64, NO_MODEL), ("recipe", {"prep": {"mode": "full"}}, NO_WAY)],
-)
-def test_where_the_healthy_mean_is_not_known_it_is_said_why(
-    browser, ids, station, peak, key, value, why
-):
-    """Another model, or one that a scan is registered for: `hale detect` keeps no way back."""
-    path = station.folder / "ill/detection.json"
-    table = json.loads(path.read_text())
-    table["provenance"][key] = value
-    path.write_text(json.dumps(table))
+@pytest.mark.parametrize("why", [NO_MODEL, NO_WAY])
+def test_where_the_healthy_mean_is_not_known_it_is_said_why(browser, ids, said, peak, why):
+    """The model is another one, or the scan was deformed and the deformation is not here."""
+    with said() as table:
+        if why == NO_MODEL:
+            table["provenance"]["model_sha256"] = "0" * 64
+        else:
+            table["provenance"]["recipe"]["prep"]["mode"] = "full"
+            table["place"]["warped"] = True
     told = asked(browser, ids["ill"], peak)
     assert told["healthy"] is None
     assert told["score"] is None

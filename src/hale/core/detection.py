@@ -77,6 +77,8 @@ class Detection:
     """Wall time per stage."""
     own: Map | None = None
     """The method's own score before it was standardised, where it was asked for."""
+    place: Mapping[str, Any] | None = None
+    """Where the scan lies in the model's space, as `Trace.place` tells it."""
     calibration: Mapping[str, Any] | None = None
     """alpha, z0, n scans, n voxels, realised-rate interval; None where uncalibrated."""
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -39,6 +40,15 @@ class Trace:
     def way(self) -> Way:
         """Return the way from the template to the scan, and back."""
         return Way(affine=self.to_native, warp=self.warp)
+
+    def place(self) -> dict[str, Any]:
+        """Return where the scan lies in the model's space as plain JSON; of a warp, that it is."""
+        return {
+            "affine": self.to_native.tolist(),
+            "model_shape": list(self.model.shape),
+            "model_affine": self.model.affine.tolist(),
+            "warped": self.warp is not None,
+        }
 
     def undo(self, values: Map, *, order: int = 1) -> MapElsewhere:
         """Return a map of the model grid on the native grid, 0 outside the native brain.

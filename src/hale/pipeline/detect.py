@@ -243,6 +243,7 @@ def _common(model: Model, raw: RawScan, prepared: Prepared, anomaly: AnomalyMap)
         "contrasts_seen": trace.contrasts,
         "template": _registration(model, prepared),
         "notes": tuple(notes),
+        "place": trace.place(),
         "provenance": {
             **versions(),
             **summary(model),

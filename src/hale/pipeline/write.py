@@ -167,6 +167,7 @@ def as_json(detection: Detection) -> dict[str, Any]:
         "checks": {name: None if isnan(x) else x for name, x in detection.checks.items()},
         "notes": list(detection.notes),
         "seconds": {name: round(value, 2) for name, value in detection.seconds.items()},
+        "place": None if detection.place is None else dict(detection.place),
         "provenance": dict(detection.provenance),
         "intended_use": "Research use only. Not a medical device; not for diagnosis.",
     }

@@ -28,17 +28,17 @@ def place_of(folder: Path, trace: Trace) -> dict[str, Any]:
         arrays = {"forward": warp.forward, "inverse": warp.inverse, "affine": warp.grid.affine}
         kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         write_bytes(folder / WARP, save(kept))
-    return {
-        "affine": trace.to_native.tolist(),
-        "model_shape": list(trace.model.shape),
-        "model_affine": trace.model.affine.tolist(),
-        "warped": warp is not None,
-    }
+    return trace.place()
 
 
-def way_of(folder: Path) -> tuple[Way, Grid] | None:
-    """Return the way from model space to the scan, and the model's grid; None if unknown."""
-    table = (read_table(folder / MADE) or {}).get("place")
+def way_of(folder: Path, told: Any = None) -> tuple[Way, Grid] | None:
+    """Return the way from model space to the scan, and the model's grid; None if unknown.
+
+    Args:
+        folder: Of the result.
+        told: What its ``detection.json`` says of the place, which knows no warp.
+    """
+    table = (read_table(folder / MADE) or {}).get("place") or told
     try:
         if not isinstance(table, Mapping):
             return None

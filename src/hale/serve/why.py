@@ -51,7 +51,7 @@ def why(
         raise Refused("the place", "lies outside the scan", "click within it")
     value = float(result.anomaly[voxel])
     calibrated = found.detection.get("calibration") is not None
-    place = way_of(found.folder) or _given(found, standard)
+    place = way_of(found.folder, found.detection.get("place")) or _given(found, standard)
     healthy, unknown = _healthy(standard, place, position) if calibrated else (None, "")
     calibration = None if standard is None else standard.calibration
     score = value if healthy is None else value * healthy["spread"] + healthy["mean"]
