@@ -15,7 +15,7 @@ from hale.core.errors import Refused
 from hale.core.types import Map, MapElsewhere, Mask, MaskElsewhere
 from hale.data.cohort import Entry
 from hale.data.references import MapFiles, find_maps, read_map, read_on
-from hale.serve.files import Unknown, opaque
+from hale.serve.files import Unknown, called, opaque
 
 BOARD = Path("leaderboard") / "leaderboard.json"
 SUITE, MAPS, PHANTOMS = "suite.toml", "maps", "phantoms"
@@ -79,10 +79,7 @@ def benchmark_of(root: Path, name: str) -> Benchmark:
     Raises:
         Unknown: There is none.
     """
-    for one in benchmarks(root):
-        if one.id == name:
-            return one
-    raise Unknown(name, "there is no such benchmark", "load the list again")
+    return called(name, benchmarks(root), "benchmark")
 
 
 def board_of(one: Benchmark) -> dict[str, Any]:

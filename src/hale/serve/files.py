@@ -3,16 +3,45 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from hale.core.errors import Refused
 
 
 class Unknown(Refused):
     """What was asked for by an id is not here."""
+
+
+@runtime_checkable
+class HasId(Protocol):
+    """What addresses call by an id."""
+
+    @property
+    def id(self) -> str:
+        """Return it."""
+
+
+One = TypeVar("One", bound=HasId)
+
+
+def called(name: str, things: Iterable[One], kind: str) -> One:
+    """Return the thing of an id.
+
+    Args:
+        name: The id.
+        things: To look through.
+        kind: What they are, in words.
+
+    Raises:
+        Unknown: There is none.
+    """
+    for thing in things:
+        if thing.id == name:
+            return thing
+    raise Unknown(name, f"there is no such {kind}", "load the list again")
 
 
 def opaque(text: str) -> str:

@@ -20,7 +20,7 @@ from secrets import token_hex
 from threading import Condition, Thread
 from typing import Any
 
-from hale.serve.files import Unknown, opaque, read_table, write_table
+from hale.serve.files import called, opaque, read_table, write_table
 from hale.serve.process import Worker
 from hale.serve.station import Station
 from hale.serve.uploads import tidy
@@ -123,9 +123,7 @@ class Queue:
             Unknown: There is no such job.
         """
         with self._changed:
-            job = next((job for job in self._all() if job.id == name), None)
-            if job is None:
-                raise Unknown(name, "there is no such job", "load the list again")
+            job = called(name, self._all(), "job")
             if job.state not in OPEN:
                 self._forget(job)
                 return

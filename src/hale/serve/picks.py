@@ -18,7 +18,7 @@ from hale.io.nifti import file_hash
 from hale.pipeline.write import RESULT
 from hale.serve.arrange import NIFTI
 from hale.serve.arrange_dicom import dicom_exams, images_of
-from hale.serve.files import Unknown, opaque
+from hale.serve.files import called, opaque
 from hale.serve.inspect import check_nifti
 from hale.serve.kinds import Exam, Kind, write_exams
 from hale.serve.station import Station
@@ -69,9 +69,7 @@ def take(station: Station, name: str) -> Path:
         Unknown: There is no such scan.
         Refused: It is not what its name says.
     """
-    pick = next((pick for pick in picks(station.scans) if pick.id == name), None)
-    if pick is None:
-        raise Unknown(name, "there is no such scan", "load the list again")
+    pick = called(name, picks(station.scans), "scan")
     upload = station.uploads / secrets.token_hex(8)
     upload.mkdir(parents=True)
     try:

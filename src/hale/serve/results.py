@@ -9,7 +9,7 @@ from typing import Any
 
 from hale.bench import place
 from hale.pipeline.write import RESULT
-from hale.serve.files import Unknown, opaque, read_table
+from hale.serve.files import called, opaque, read_table
 from hale.serve.place import MADE
 from hale.serve.review import REVIEW, reviewed, state_of
 from hale.serve.volumes import grid_of
@@ -76,10 +76,7 @@ def result_of(root: Path, name: str) -> Found:
     Raises:
         Unknown: There is none.
     """
-    for found in all_results(root):
-        if found.id == name:
-            return found
-    raise Unknown(name, "there is no such result", "load the list again")
+    return called(name, all_results(root), "result")
 
 
 def row_of(found: Found) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hale.core.grid import Grid
 from hale.core.method import Supervision
 from hale.core.scan import Contrast
 from hale.io.model import MANIFEST, read_about, read_calibration
-from hale.serve.files import Unknown
+from hale.serve.files import called
 
 SINGLE = {
     "intensity": "How bright or dark a voxel is within its own brain",
@@ -103,10 +103,7 @@ def offer_of(folders: Sequence[Path], name: str) -> Offer:
     Raises:
         Unknown: There is none.
     """
-    for offer in offers(folders):
-        if offer.id == name:
-            return offer
-    raise Unknown(name, "there is no such model", "load the list again")
+    return called(name, offers(folders), "model")
 
 
 def first_of(folders: Sequence[Path], contrasts: Sequence[str]) -> Offer:
