@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from playwright.sync_api import expect, sync_playwright
 from hale.bench.page import write_page
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "serve/browser"))
+from chromium import launched
 from made_board import HOSTILE, hostile, make_board
 
 ODD = "#cohort-0"
@@ -21,9 +22,7 @@ ODD = "#cohort-0"
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+        browser = launched(playwright, ["--no-sandbox"])
         yield browser
         browser.close()
 

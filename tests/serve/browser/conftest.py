@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
+from chromium import launched
 from made import Made, make
 from visiting import PATIENCE_MS, POLICY, QUIET, Reader, served
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRAWING = (
     "--no-sandbox",
     "--use-gl=angle",
@@ -28,12 +28,8 @@ def made(tmp_path_factory) -> Made:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Fail, do not skip, where there is no browser: `make browser` installs one."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
-        if found is None and not Path(playwright.chromium.executable_path).is_file():
-            pytest.fail("no browser for the tests of pages: run `make browser`", pytrace=False)
-        browser = playwright.chromium.launch(executable_path=found, args=DRAWING)
+        browser = launched(playwright, DRAWING)
         yield browser
         browser.close()
 
