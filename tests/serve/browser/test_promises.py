@@ -92,3 +92,24 @@ def test_an_ended_job_is_dismissed(visit):
     page.get_by_role("button", name="Dismiss head").click()
     page.locator('[data-job="j1"]').wait_for(state="detached")
     assert jobs == []
+
+
+def test_the_scan_is_shown_before_its_map_is_made_ready(visit):
+    """And nothing of the map, nor of a threshold, until the station has told its range."""
+    reader = visit()
+    page = reader.page
+    held = []
+    page.route("**/api/results/*/range", lambda route: held.append(route))
+    place = f"#/result/{reader.results()['atlas']}"
+    page.evaluate("place => { location.hash = place; }", place)
+    page.locator('.pane[data-picture="T1w"]').wait_for()
+    page.get_by_text("The map is being made ready").wait_for()
+    assert page.locator(".verdict-head h1").inner_text().startswith("Flagged")
+    assert page.locator("#threshold").count() == 0
+    assert page.locator(".toolbar[inert]").count() == 1
+    assert reader.colours() == 0
+    held[0].continue_()
+    reader.wait(place)
+    page.locator("#threshold").wait_for()
+    assert page.locator(".toolbar[inert]").count() == 0
+    assert reader.colours() > 20
