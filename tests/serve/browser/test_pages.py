@@ -175,6 +175,7 @@ def test_narrow_windows_do_not_scroll_sideways(visit):
         if place != "#/":
             reader.go(place)
         assert reader.page.evaluate(wide) <= 0, place
+        assert reader.page.evaluate("document.querySelector('main').scrollTop") == 0, place
 
 
 def test_without_webgl_it_says_so(visit):

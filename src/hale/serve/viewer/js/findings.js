@@ -67,12 +67,12 @@ export class Findings {
     return row;
   }
 
-  select(index) {
+  select(index, show = true) {
     const lesion = this.lesions[index];
     if (!lesion) return;
     this.at = index;
     Array.from(this.body.children).forEach((row, n) => (n === index ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current")));
-    this.body.children[index]?.scrollIntoView({ block: "nearest" });
+    if (show) this.body.children[index]?.scrollIntoView({ block: "nearest" });
     this.go(lesion.peak_mm ?? lesion.centre_mm);
   }
 

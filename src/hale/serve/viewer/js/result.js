@@ -31,7 +31,7 @@ export async function show(main, [id]) {
   toolbar.removeAttribute("inert");
   views.show(stage.view);
   await stage.over(layers);
-  if (findings.lesions.length) findings.select(0);
+  if (findings.lesions.length) findings.select(0, false); // the decision and its doubts stay in sight
 
   async function setMode(mode) {
     if (mode === "swipe" && stage.view === "all") setView("axial");
