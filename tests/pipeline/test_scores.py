@@ -13,7 +13,7 @@ from hale.core.scan import Scan
 from hale.pipeline.model import Model, load_model, save_model, score, summary
 from hale.post.settings import PostProcessing, Score
 from hale.recipe import build_recipe
-from hale.report.words import methods_paragraph
+from hale.report.methods_section import methods_paragraph
 
 SHAPE = (16, 16, 12)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])

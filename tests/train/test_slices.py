@@ -87,6 +87,7 @@ def test_a_scan_without_brain_is_refused_by_its_name(healthy):
 
 
 def test_a_detector_can_be_moved_and_owns_its_network(healthy):
+    torch.manual_seed(0)
     net = DenoisingUNet(1, width=4)
     detector = Residual(net=net)
     assert isinstance(detector, Placed)

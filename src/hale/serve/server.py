@@ -24,6 +24,7 @@ def serve(station: Station, port: int, told: Callable[[str], None]) -> None:
         told: Is told the address to open, with its token.
 
     Raises:
+        KeyboardInterrupt: It was stopped.
         Refused: The port is taken, or another station serves the folder.
     """
     with _only_one(station), _listening(port) as listener:
@@ -37,7 +38,10 @@ def serve(station: Station, port: int, told: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=2,
         )
         told(keys.address)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if server.started:  # uvicorn hands the signal that stopped it on, but not every time
+            raise KeyboardInterrupt
 
 
 @contextmanager
