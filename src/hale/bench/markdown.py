@@ -115,7 +115,7 @@ def _figures(group: Group, cohort: Json, board: Json) -> str:
 
 def _method(row: Json) -> str:
     said = f"{_safe(row['title'])} ({_safe(row['method'])})"
-    return said if row["trained"] else f"{said}, untrained"
+    return said if row["trained"] else f"{said}, no cohort"
 
 
 def _scans(row: Json) -> str:
