@@ -11,7 +11,6 @@ their share is counted, and what the box leaves of the others; a few volumes are
 """
 
 import argparse
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from flair_slices import pooled_auprc
 
 from hale.core.run import Precision
 from hale.core.scan import Scan, Split
-from hale.core.types import Image, Mask
+from hale.core.types import Image, Map, Mask
 from hale.data.bids import read_bids
 from hale.data.cohort import of_split
 from hale.io.cache import Cache
@@ -111,7 +110,7 @@ def table(model: Model, data: Path, cache: Path, repeats: int) -> None:
         )
 
 
-def count(model: Model, data: Path, cache: Path) -> None:
+def volumes(model: Model, data: Path, cache: Path) -> None:
     """Print how many slices of volumes hold brain, what the box leaves of those, and saves."""
     entries = of_split(read_bids(data, model.space.slots), Split.TEST)
     scans = [
@@ -122,21 +121,22 @@ def count(model: Model, data: Path, cache: Path) -> None:
     left = [share_left(scan.brain) for scan in scans]
     print(f"{len(scans)} volumes: {np.mean(held):.0%} of slices hold brain", end=", ")
     print(f"the box leaves {np.mean(left):.0%} of their pixels")
-    whole, cut = scored(model, scans[:FEW], crop=False), scored(model, scans[:FEW], crop=True)
+    few = scans[:FEW]
+    (whole, took), (cut, took_cut) = (scored(model, few, crop=crop) for crop in (False, True))
     alike = [
         np.corrcoef(a[scan.brain], b[scan.brain])[0, 1]
-        for a, b, scan in zip(whole.pictures, cut.pictures, scans, strict=False)
+        for a, b, scan in zip(whole, cut, few, strict=True)
     ]
-    print(f"cut to it, {FEW} volumes take {cut.seconds / whole.seconds:.2f} of the time", end="; ")
+    print(f"cut to it, {len(few)} volumes take {took_cut / took:.2f} of the time", end="; ")
     print(f"their maps correlate with those of whole slices at {min(alike):.3f} or more")
 
 
-def scored(model: Model, scans: Sequence[Scan], *, crop: bool) -> Outcome:
+def scored(model: Model, scans: Sequence[Scan], *, crop: bool) -> tuple[list[Map], float]:
     """Return the maps of volumes in bfloat16, and the processor seconds of scoring them."""
     detector: Any = replace(model.detector, precision=Precision.BF16, crop=crop)  # type: ignore[type-var]
     began = time.process_time()
     maps = [score(replace(model, detector=detector), scan).values for scan in scans]
-    return Outcome(auprc="", pictures=maps, seconds=time.process_time() - began, pixels=math.nan)
+    return maps, time.process_time() - began
 
 
 def main() -> None:
@@ -155,7 +155,7 @@ def main() -> None:
     for model in models[:-1] if told.volumes else models:
         table(model, told.data, cache, told.repeats)
     if told.volumes:
-        count(models[-1], told.volumes, cache)
+        volumes(models[-1], told.volumes, cache)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,6 @@ def _row(method, cohort, rng) -> dict:
         "method": method,
         "title": title,
         "supervision": str(supervision),
-        "trained": trained,
         "cohort": cohort["name"],
         "contrast": cohort["contrast"],
         "disease": cohort["disease"],

@@ -1,7 +1,7 @@
 """Figures of a method on a cohort, with intervals over patients and the spread over runs."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +63,8 @@ def figures_of(one: Tested, healthy: Tested | None, outcome: Outcome) -> Json:
     figures |= {**_free_response(one, healthy, outcome), **_rebuilt(healthy, outcome)}
     for kind, ending in (("map", ""), ("own", "_own")):
         if one.everything and all(kind in case.tallies for case in one.everything):
-            for name, statistic in POOLED.items():
-                figures[f"{name}{ending}_pooled"] = _pooled(one, kind, statistic, outcome)
+            for name, figure in _pooled(one, kind, outcome).items():
+                figures[f"{name}{ending}_pooled"] = figure
     for figure in figures.values():
         runs = figure.pop(RUNS, {})
         spread = compare.spread({key: v for key, v in runs.items() if v is not None})
@@ -107,15 +107,38 @@ def _own(one: Tested, outcome: Outcome) -> dict[str, Json]:
     return figures
 
 
-def _pooled(one: Tested, kind: str, statistic: Pooled, outcome: Outcome) -> Json:
-    """Return a figure of the voxels of all cases as if of one, mean over runs."""
-    kept = {key: cases for key, cases in _by_run(one).items() if cases}
-    groups, alone = [], {}
-    for key, cases in kept.items():
-        counts = tally.dense([case.tallies[kind] for case in cases])
-        alone[key] = statistic(counts, np.arange(len(cases)))
-        groups.append(tally.grouped(counts))
-    sizes = [len(cases) for cases in kept.values()]
+def _pooled(one: Tested, kind: str, outcome: Outcome) -> dict[str, Json]:
+    """Return the figures of the voxels of all cases as if of one, means over runs."""
+    groups, alone = [], {name: dict[tuple[int, int], float]() for name in POOLED}
+    for key, cases in _by_run(one).items():
+        if cases:
+            counts = tally.dense([case.tallies[kind] for case in cases])
+            groups.append(tally.grouped(counts))
+            for name, statistic in POOLED.items():
+                alone[name][key] = statistic(counts, np.arange(len(cases)))
+    return {
+        name: _mean_pooled(statistic, groups, alone[name], one, outcome)
+        for name, statistic in POOLED.items()
+    }
+
+
+def _mean_pooled(
+    statistic: Pooled,
+    groups: Sequence[np.ndarray],
+    alone: Mapping[tuple[int, int], float],
+    one: Tested,
+    outcome: Outcome,
+) -> Json:
+    """Return the mean of a pooled figure over runs.
+
+    Args:
+        statistic: The figure.
+        groups: Grouped counts of the cases of each run, which its interval is drawn from.
+        alone: The figure itself, of each run.
+        one: Whose.
+        outcome: Of the suite.
+    """
+    sizes = [len(counts) for counts in groups]
     run = np.repeat(np.arange(len(sizes)), sizes)
     place = np.concatenate([np.arange(size) for size in sizes])
 
@@ -131,7 +154,7 @@ def _pooled(one: Tested, kind: str, statistic: Pooled, outcome: Outcome) -> Json
     values = [value for value in alone.values() if not math.isnan(value)]
     value = float(np.mean(values)) if values else math.nan
     n = len({case.row.id for case in one.everything})
-    return {**figure_of(interval, 1), "value": value, "n": n, RUNS: alone}
+    return {**figure_of(interval, 1), "value": value, "n": n, RUNS: dict(alone)}
 
 
 def _free_response(one: Tested, healthy: Tested | None, outcome: Outcome) -> Json:

@@ -114,8 +114,7 @@ def _figures(group: Group, cohort: Json, board: Json) -> str:
 
 
 def _method(row: Json) -> str:
-    said = f"{_safe(row['title'])} ({_safe(row['method'])})"
-    return said if row["trained"] else f"{said}, no cohort"
+    return f"{_safe(row['title'])} ({_safe(row['method'])})"
 
 
 def _scans(row: Json) -> str:

@@ -17,7 +17,6 @@ from hale.bench.points import Points, points_of
 from hale.bench.scenes import write_scenes
 from hale.bench.suite import Kind
 from hale.calibration import flagged_range
-from hale.core.method import Supervision
 from hale.data.cohort import Entry
 from hale.io.model import read_calibration
 from hale.metrics import froc
@@ -61,7 +60,6 @@ def row_of(one: Tested, tested: Mapping[str, Tested], outcome: Outcome) -> Json:
         "method": entrant.name,
         "title": entrant.title or entrant.name,
         "supervision": str(one.jobs[0].supervision),
-        "trained": one.jobs[0].supervision is not Supervision.NONE,
         "cohort": cohort.name,
         "contrast": str(cohort.contrast),
         "disease": cohort.disease,

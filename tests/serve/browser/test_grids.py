@@ -136,6 +136,16 @@ def test_no_drawing_over_other_voxels_than_the_maps(visit):
     assert page.locator(".pane").first.get_by_text("T1w").is_visible()
 
 
+def asked_on_leaving(page, result) -> str:
+    """Leave a result, think again, and return what was asked; it is still shown."""
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.locator("a.brand").click()
+    expect(page).to_have_url(re.compile(f"#/result/{result}$"))
+    (question,) = asked
+    return question
+
+
 def test_a_drawing_that_is_not_kept_is_not_lost_unasked(visit):
     reader = visit()
     page = reader.page
@@ -145,11 +155,7 @@ def test_a_drawing_that_is_not_kept_is_not_lost_unasked(visit):
     paint(reader)
     assert page.evaluate(CLOSING)
 
-    asked = []
-    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
-    page.locator("a.brand").click()
-    expect(page).to_have_url(re.compile(f"#/result/{result}$"))
-    assert asked == ["Your correction is not kept yet. Leave, and lose it?"]
+    assert asked_on_leaving(page, result) == "Your correction is not kept yet. Leave, and lose it?"
     assert page.get_by_role("button", name="Keep the correction").is_enabled()
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("a.brand").click()
@@ -168,11 +174,7 @@ def test_a_comment_that_is_not_kept_is_not_lost_unasked(visit):
     page.locator("tr.lesion td").first.click()  # looking at a lesion leaves it there
     assert comment.input_value() == "Old infarct?"
     assert page.evaluate(CLOSING)
-    asked = []
-    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
-    page.locator("a.brand").click()
-    expect(page).to_have_url(re.compile(f"#/result/{result}$"))
-    assert asked == ["Your comment is not kept yet. Leave, and lose it?"]
+    assert asked_on_leaving(page, result) == "Your comment is not kept yet. Leave, and lose it?"
 
     keep.click()
     reader.sign()
