@@ -50,8 +50,9 @@ def start(page, model: str) -> None:
 
 
 def seen(reader) -> np.ndarray:
-    """Return what the picture's place shows, the crosshair's colour left out."""
+    """Return what the picture's place shows, once no message lies over it."""
     reader.settled()
+    reader.page.locator("#said:empty").wait_for(state="attached")
     shot = reader.page.locator(".panes").screenshot()
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
 
@@ -93,7 +94,7 @@ def test_scan_and_pseudo_healthy_in_one_place(visit):
     page.locator("#said", has_text="The scan alone").wait_for()
     scan = seen(reader)
     press("s")
-    page.locator(ABOVE).wait_for()
+    page.locator(f"{ABOVE}[data-picture]").wait_for()
     swipe = page.locator(".swipe")
     pictures = {}
     for share in (0, 50, 100):

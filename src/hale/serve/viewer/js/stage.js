@@ -123,7 +123,8 @@ export class Stage {
     this.link();
     this.setView(this.view);
     if (this.panes.length > 1) this.lead.nv.createOnLocationChange();
-    return this.paint();
+    await this.paint();
+    for (const pane of this.panes.slice(1)) pane.element.dataset.picture = pane.caption.textContent; // all is in its place
   }
 
   async beside() {
