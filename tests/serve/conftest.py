@@ -110,3 +110,21 @@ def browser(stranger, keys) -> TestClient:
 def ids(browser) -> Iterator[dict[str, str]]:
     """Path of each result -> its id."""
     return {row["path"]: row["id"] for row in browser.get("/api/results").json()}
+
+
+@pytest.fixture
+def ill(browser, ids, station) -> Iterator[tuple[str, Path]]:
+    """The address of a flagged result, and its folder, whose own files never change."""
+    folder = station.folder / "ill"
+    before = contents(folder)
+    yield f"/api/results/{ids['ill']}", folder
+    assert contents(folder) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a result but the reader's."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "review" not in path.parts
+    }

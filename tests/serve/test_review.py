@@ -8,39 +8,14 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from masks import drawn, mask_of
 
 from hale.core.errors import Refused
 from hale.serve.corrections import inflated, renumbered
 
 
-def contents(folder) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and "review" not in path.parts
-    }
-
-
-@pytest.fixture
-def ill(browser, ids, station):
-    """The address of a flagged result, and its folder, whose own files never change."""
-    folder = station.folder / "ill"
-    before = contents(folder)
-    yield f"/api/results/{ids['ill']}", folder
-    assert contents(folder) == before
-
-
 def labels_of(body: bytes) -> np.ndarray:
     return np.asarray(nib.Nifti1Image.from_bytes(gzip.decompress(body)).dataobj)
-
-
-def drawn(labels: np.ndarray) -> bytes:
-    """As a browser sends a mask: the file's order, i fastest."""
-    return gzip.compress(labels.astype(np.uint8).tobytes(order="F"))
-
-
-def mask_of(folder) -> np.ndarray:
-    return np.asarray(nib.load(folder / "mask.nii.gz").dataobj)
 
 
 def test_verdicts_are_kept_with_who_and_when(browser, ill):

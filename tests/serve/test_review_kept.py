@@ -1,36 +1,6 @@
 """What a reader said is never lost: not to a damaged file, not to a mask of the same name."""
 
-import gzip
-
-import nibabel as nib
-import numpy as np
-import pytest
-
-
-def contents(folder) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and "review" not in path.parts
-    }
-
-
-@pytest.fixture
-def ill(browser, ids, station):
-    """The address of a flagged result, and its folder, whose own files never change."""
-    folder = station.folder / "ill"
-    before = contents(folder)
-    yield f"/api/results/{ids['ill']}", folder
-    assert contents(folder) == before
-
-
-def drawn(labels: np.ndarray) -> bytes:
-    """As a browser sends a mask: the file's order, i fastest."""
-    return gzip.compress(labels.astype(np.uint8).tobytes(order="F"))
-
-
-def mask_of(folder) -> np.ndarray:
-    return np.asarray(nib.load(folder / "mask.nii.gz").dataobj)
+from masks import drawn, mask_of
 
 
 def test_a_damaged_review_is_not_written_over(browser, ill):
