@@ -60,6 +60,7 @@ def make_board(folder: Path, *, pictures=True) -> dict:
             "python": "3.11.9",
             "versions": {"numpy": "2.0", "torch": "2.6"},
             "date": "2026-01-02T03:04:05",
+            "commit_fit": "f1t" * 13,
             "commit": "c0ffee" * 7,
         },
         "cohorts": cohorts,
@@ -133,6 +134,7 @@ def _row(method, cohort, rng) -> dict:
         },
         "healthy": _alarms(method) if calibrated else None,
         "against": {} if base or is_healthy else {"intensity": _against(method, level)},
+        "pairs": {} if base or is_healthy else {"atlas": _pair(0.1), "asymmetry": _pair(-0.2)},
         "by_lesion": _by_lesion(level) if cohort["kind"] == "synthetic" else [],
         "by_size": {} if is_healthy else _by_size(level),
         "cases": cases,
@@ -193,6 +195,11 @@ def _against(method, level) -> dict:
     }
 
 
+def _pair(difference) -> dict:
+    told = "better" if difference > 0 else "worse"
+    return {"difference": difference, "p_holm": 0.03, "verdict": told}
+
+
 def _by_lesion(level) -> list:
     return [
         {
@@ -233,6 +240,7 @@ def _card(method, trained) -> dict:
         "recipe_sha256": "ab" * 32,
         "model_sha256": "cd" * 32 if trained else None,
         "versions": {"numpy": "2.0", "torch": "2.6"},
+        "commit_fit": "f1t" * 13,
         "commit": "c0ffee" * 7,
         "hale": "0.1.0",
         "seconds_fit": 5400.0 if trained else None,

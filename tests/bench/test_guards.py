@@ -13,7 +13,7 @@ import pytest
 from hale.bench.guards import checked, content_of
 from hale.bench.plan import jobs
 from hale.bench.run import hosts_of, run
-from hale.bench.suite import Kind, Subjects
+from hale.bench.suite import Kind, Subjects, build_suite
 from hale.core.errors import Refused
 from hale.core.method import Supervision
 from hale.io.cache import Cache
@@ -140,6 +140,26 @@ def test_a_reused_model_that_was_calibrated_on_a_test_scan_is_refused(place, opt
 
     with pytest.raises(Refused, match="was fitted or calibrated on sub-11, which cohort healthy"):
         check(suite, elsewhere, options)
+
+
+def test_a_reused_model_of_namesakes_in_another_data_set_is_named(place, options, tmp_path):
+    """Prepared files of the same people are other files, in a folder of another name."""
+    run(suite_of(), place, options)
+    table = place.data / "healthy/participants.tsv"
+    text = table.read_text().replace("sub-01\tfit", "sub-01\ttest")
+    table.write_text(text.replace("sub-12\ttest", "sub-12\tfit"))
+    (place.data / "healthy").rename(place.data / "other")
+    write_scan(place.data / "other", "sub-01", values=np.full(SHAPE, 7.0))
+    table = suite_of().resolved()
+    for cohort in table["cohorts"]:
+        cohort["data"] = cohort["data"].replace("healthy", "other")
+    suite = build_suite({**table, "healthy": "other"})
+    elsewhere = replace(place, out=tmp_path / "again", models=place.out / "models")
+
+    told = check(suite, elsewhere, options)
+
+    assert len(told) == 1
+    assert "fitted on healthy, where 1 people are called as in cohort healthy (sub-01" in told[0]
 
 
 def test_cases_that_a_method_learns_from_are_not_tested_on(place, options):

@@ -118,7 +118,7 @@ def test_false_alarms_stand_beside_their_range(sections):
 def test_failures_and_what_is_missing_have_their_reason(sections):
     planted = sections["IXI with planted lesions"]
     assert "- ddpm, all scans: ran out of its time budget" in planted
-    assert "- Variational autoencoder (vae), scan sub-77: the map holds NaN" in planted
+    assert "- Variational autoencoder (vae), sub-77: the map holds NaN" in planted
     assert "| 12, 1 failed |" in planted
 
 

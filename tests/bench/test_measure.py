@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hale.bench.measure import Measured, Ruler, measure
+from hale.bench.measure import Ruler, measure
+from hale.bench.measured import Measured
 from hale.bench.suite import Kind
 from hale.core.scan import Contrast
 from hale.data.cohort import Entry

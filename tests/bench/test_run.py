@@ -17,6 +17,7 @@ import pytest
 import tomli_w
 
 from hale.bench.board import board_of
+from hale.bench.phantom import phantom_data
 from hale.bench.place import Place
 from hale.bench.plan import jobs
 from hale.bench.planting import spot_of
@@ -236,6 +237,66 @@ def test_a_lost_map_of_one_fold_is_named_and_costs_no_other(copied, board, optio
     assert row(board, "dae", "odd")["failed"] == []
 
 
+def test_all_runs_are_ranked_in_the_brain_of_the_baselines_first(copied, options):
+    """An untrained baseline has one seed: a second of others must not fall back on its own."""
+    name = "maps/dae.s1.f1/odd/sub-21/brain.nii.gz"
+    brain = read_map(copied.out / name).values > 0
+    small = np.zeros_like(brain)
+    small[tuple(np.argwhere(brain)[len(brain) // 2])] = True
+    write(copied.out / name, small.astype(np.uint8))
+    board_of(as_it_is(whole_suite(), copied, options), options)
+
+    def ranked(run: str) -> int:
+        with np.load(copied.out / f"figures/{run}/odd/sub-21/counts.npz") as counts:
+            return int(counts["map.normal"].sum() + counts["map.lesion"].sum())
+
+    assert ranked("dae.s1.f1") == ranked("dae.s0.f0") > brain.sum() // 2
+
+
+def test_a_case_without_a_common_brain_is_named(copied, options):
+    (copied.out / "maps/intensity.s0.f0/odd/sub-21/brain.nii.gz").unlink()
+
+    board = board_of(as_it_is(whole_suite(), copied, options), options)
+
+    (told,) = [note for note in board["suite"]["notes"] if "own brain there" in note]
+    assert told.startswith("odd: neither the data nor intensity say")
+    assert "in 1 scans" in told
+    assert told.endswith("sub-21")
+
+
+def test_maps_of_another_model_or_file_are_no_figure(copied, options):
+    for folder, key in (("sub-21", "input_sha256"), ("sub-23", "model_sha256")):
+        result = copied.out / f"maps/dae.s0.f0/odd/{folder}/detection.json"
+        told = json.loads(result.read_text(encoding="utf-8"))
+        told["provenance"][key] = ["0"] if key == "input_sha256" else "0"
+        result.write_text(json.dumps(told), encoding="utf-8")
+    (copied.out / "maps/dae.s0.f0/odd/sub-25/detection.json").write_text("{", encoding="utf-8")
+
+    again = row(board_of(as_it_is(whole_suite(), copied, options), options), "dae", "odd")
+
+    reasons = {one["id"]: one["reason"] for one in again["failed"]}
+    assert reasons["sub-21"] == "its map is of another file than the scan is now"
+    assert reasons["sub-23"] == "its map is of another model than the one that is there now"
+    assert "does not say what the map is of" in reasons["sub-25"]
+    assert len(reasons) == 3
+
+
+def test_pairs_are_judged_as_one_family_and_read_alike_from_both_sides(board):
+    ours, theirs = row(board, "dae", "odd"), row(board, "intensity", "odd")
+
+    assert set(ours["pairs"]) == {"intensity", "alone", "theirs"}
+    assert ours["pairs"]["intensity"]["difference"] == -theirs["pairs"]["dae"]["difference"]
+    assert ours["pairs"]["intensity"]["difference"] == ours["against"]["intensity"]["difference"]
+    assert theirs["pairs"]["theirs"]["verdict"] == "not told apart"
+    assert row(board, "dae", "healthy")["pairs"] == {}
+
+
+def test_cards_name_the_commit_that_fitted_and_the_one_that_scored(board):
+    card = row(board, "dae", "odd")["card"]
+
+    assert card["commit"] == card["commit_fit"] == (board["made"]["commit"] or "")
+
+
 def test_why_something_failed_is_known_when_maps_are_measured_later(copied, options):
     board = board_of(as_it_is(whole_suite(), copied, options), options)
 
@@ -256,6 +317,68 @@ def test_a_model_of_another_recipe_or_base_is_not_taken_for_that_of_the_suite(co
     assert set(outcome.broken) == {"intensity.s0.f0", "intensity.s0.f1"}
     assert "was fitted with another [post]" in outcome.broken["intensity.s0.f0"]
     assert not outcome.is_whole
+    assert as_it_is(changed, copied, options).broken == outcome.broken
+
+
+def test_maps_of_a_run_that_is_refused_are_left_out_with_the_reason(copied, options):
+    table = whole_suite().resolved()
+    dae = {**table["methods"][1], "settings": [*DAE, "calibration.z0=1.5"]}
+    table["methods"] = [table["methods"][0], dae]
+    for name in ("dae.s0.f1", "dae.s1.f0", "dae.s1.f1"):
+        shutil.rmtree(copied.out / "models" / name)
+
+    outcome = run(build_suite(table), copied, options)
+    found = row(board_of(outcome, options), "dae", "odd")
+
+    assert set(outcome.broken) == {"dae.s0.f0"}
+    assert found["seeds"] == found["folds"] == [0, 1]
+    assert found["figures"]["auprc"]["seed_sd"] is not None  # of fold 1, which has both
+    (lost,) = found["failed"]
+    assert lost["id"] == "dae.s0.f0"
+    assert "was fitted with another [calibration]" in lost["reason"]
+    assert not any(case["id"] == "dae.s0.f0" for case in found["cases"])
+
+
+def test_lesions_planted_with_another_seed_are_not_of_the_cohort(copied, options):
+    table = whole_suite().resolved()
+    planted = next(one for one in table["cohorts"] if one["name"] == "planted")
+    planted["lesions"]["seed"] = 99
+
+    outcome = as_it_is(build_suite(table), copied, options)
+
+    assert outcome.cases["planted"] == []
+    assert len(as_it_is(whole_suite(), copied, options).cases["planted"]) == 6
+
+
+def test_a_suite_is_written_whole_or_not_at_all(copied, options, monkeypatch):
+    before = copied.suite.read_text(encoding="utf-8")
+
+    def full(self, *_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(Refused, match="No space left"):
+        run(replace(whole_suite(), title="Another"), copied, options)
+    assert copied.suite.read_text(encoding="utf-8") == before
+
+
+def test_phantoms_of_other_settings_are_made_anew_and_nothing_else_is_taken_away(tmp_path):
+    suite = suite_of(phantoms={"fit": 2, "standardise": 1, "calibrate": 1, "healthy": 1})
+    few = replace(suite, phantoms=replace(suite.phantoms, fit=1, lesions=1))
+    scans = phantom_data(few, None, tmp_path) / "healthy"
+    assert len(list(scans.glob("sub-*"))) == 5
+    written = {path: path.stat().st_mtime_ns for path in scans.rglob("*.nii.gz")}
+    phantom_data(few, None, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in scans.rglob("*.nii.gz")} == written
+
+    phantom_data(replace(few, phantoms=replace(few.phantoms, fit=2)), None, tmp_path)
+    assert len(list(scans.glob("sub-*"))) == 6
+
+    (tmp_path / "mine/phantoms").mkdir(parents=True)
+    (tmp_path / "mine/phantoms/mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(Refused, match="holds something else"):
+        phantom_data(few, None, tmp_path / "mine")
+    assert (tmp_path / "mine/phantoms/mine.txt").is_file()
 
 
 def test_other_folds_are_other_people(copied, options):

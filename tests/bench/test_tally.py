@@ -14,7 +14,9 @@ from hale.bench.tally import (
     dice_at,
     grouped,
     level_of,
+    precision_at,
     precision_recall,
+    recall_at,
     tally,
     threshold_of,
 )
@@ -88,6 +90,14 @@ def test_dice_at_a_level_is_that_of_the_mask_at_its_threshold():
         level = int(level_of(np.float32([1.5]))[0])
         expected = voxel.dice(scores >= threshold_of(level), truth)
         assert dice_at(tally(scores, truth), level) == pytest.approx(expected)
+
+
+def test_precision_and_recall_at_a_level_are_those_of_the_mask_at_its_threshold():
+    for scores, truth in scans():
+        level = int(level_of(np.float32([1.5]))[0])
+        mask, case = scores >= threshold_of(level), tally(scores, truth)
+        assert precision_at(case, level) == pytest.approx(voxel.precision(mask, truth), nan_ok=True)
+        assert recall_at(case, level) == pytest.approx(voxel.recall(mask, truth), nan_ok=True)
 
 
 def test_the_best_level_has_the_highest_mean_dice_of_all_thresholds():

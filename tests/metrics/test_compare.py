@@ -36,9 +36,29 @@ def test_an_exact_p_is_that_of_scipy(seed):
     assert ours.patients == ours.cases == 9
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_all_exchanges_of_many_patients_are_counted(ties):
+    rng = np.random.default_rng(3)
+    gaps = rng.normal(0.3, 1, 15)
+    gaps = gaps.round() if ties else gaps  # whole numbers: many sums are equal
+    signs = 1 - 2 * (np.arange(2**15)[:, None] >> np.arange(15) & 1)
+    sums = np.abs(signs @ gaps)
+    assert paired(gaps, 0 * gaps).p == (sums >= abs(gaps.sum()) - 1e-9).sum() / 2**15
+
+
+def test_counted_exchanges_agree_with_random_ones():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(36) + 0.12, rng.random(36)
+    counted = paired(a, b).p
+    assert paired(a, b, seed=1).p == counted  # no draw in it
+    random = theirs(a, b, n_resamples=50_000, rng=np.random.default_rng(1)).pvalue
+    assert 0.01 < counted < 0.5
+    assert counted == pytest.approx(random, abs=0.006)  # 3 SD
+
+
 def test_random_exchanges_agree_with_scipy():
     rng = np.random.default_rng(0)
-    a, b = rng.random(30) + 0.12, rng.random(30)
+    a, b = rng.random(40) + 0.07, rng.random(40)
     ours = paired(a, b, draws=20_000)
     expected = theirs(a, b, n_resamples=20_000, rng=np.random.default_rng(1)).pvalue
     assert 0.01 < ours.p < 0.5

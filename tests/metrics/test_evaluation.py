@@ -45,6 +45,7 @@ def test_a_row_holds_the_figures_of_the_voxels_in_the_brain(arrays):
     assert row.auprc == voxel.average_precision(score[brain], truth[brain])
     assert row.auprc_grid == voxel.average_precision(score, truth)
     assert row.auroc == voxel.auroc(score[brain], truth[brain])
+    assert row.auroc_grid == voxel.auroc(score, truth)
     assert row.best_dice_oracle == voxel.best_dice(score[brain], truth[brain])
     assert row.dice_at_alpha == 2 * 9 / (18 + 10)
     assert row.precision_at_alpha == 9 / 10

@@ -2,32 +2,29 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hale.bench.card import made
-from hale.bench.figures import Tested
 from hale.bench.markdown import write_markdown
-from hale.bench.measure import measured
+from hale.bench.measure import maps_folder, measured, ranked_apart
+from hale.bench.measured import Measured
 from hale.bench.outcome import ALL, Outcome, attempt
+from hale.bench.over_runs import Json, Tested
 from hale.bench.page import write_page
 from hale.bench.place import Place
 from hale.bench.plan import Job
 from hale.bench.rows import row_of
 from hale.bench.run import entries_for
-from hale.bench.suite import Cohort, Entrant, Kind
+from hale.bench.suite import Cohort, Entrant
+from hale.bench.verdicts import ByCase, compare_methods, mean_by_case
 from hale.io.cache import key_of
-from hale.metrics import compare
 from hale.pipeline.job import Options
+from hale.pipeline.versions import versions
 from hale.pipeline.workers import Failure
-
-Json = dict[str, Any]
-ByCase = Mapping[tuple[str, str], float]
-"""A figure by id and patient."""
 
 
 def board_of(outcome: Outcome, options: Options) -> Json:
@@ -49,18 +46,19 @@ def board_of(outcome: Outcome, options: Options) -> Json:
                 missing.append(_missing(entrant, one.cohort, str(reason)))
                 continue
             rows.append(row)
-            by_case[name][entrant.name] = _mean_by_case(one, suite.figure)
-    _compare(rows, by_case, outcome)
+            by_case[name][entrant.name] = mean_by_case(one, suite.figure)
+    compare_methods(rows, by_case, suite)
+    regions = [told for cohort in suite.cohorts for told in _told_of_regions(cohort, outcome)]
     board = {
         "suite": {
             "name": suite.name,
             "title": suite.title,
-            "notes": [*suite.notes, *outcome.told],
+            "notes": [*suite.notes, *outcome.told, *regions],
             "sha256": key_of(suite.resolved()),
             "figure": suite.figure,
             "baseline": suite.baseline,
         },
-        "made": made(),
+        "made": versions(),
         "cohorts": [_cohort(cohort, outcome) for cohort in suite.cohorts],
         "rows": rows,
         "missing": missing,
@@ -116,62 +114,38 @@ def _absence(entrant: Entrant, cohort: Cohort, jobs: Sequence[Job], outcome: Out
 def _tested(
     entrant: Entrant, cohort: Cohort, jobs: Sequence[Job], outcome: Outcome, options: Options
 ) -> Tested:
-    runs, failed = [], dict[str, Failure]()
+    runs, failed = list[Sequence[Measured]](), list[Failure]()
     for job in jobs:
-        entries = entries_for(job, cohort, outcome)
-        baseline = outcome.suite.baseline
+        why = outcome.reasons(job.run, cohort.name)
+        if ALL in why:  # and whatever scans have maps nevertheless
+            failed.append(Failure(id=str(job.run), reason=why[ALL].reason))
+        if str(job.run) in outcome.broken:
+            runs.append(())
+            continue
+        entries, baseline = entries_for(job, cohort, outcome), _baseline_maps(cohort, outcome)
         cases, lost = measured(job, cohort, entries, outcome.place, options, baseline=baseline)
         runs.append(cases)
-        why = outcome.reasons(job.run, cohort.name)
-        failed |= {f"{job.run} {one.id}": why.get(one.id) or why.get(ALL) or one for one in lost}
-    return Tested(
-        entrant=entrant, cohort=cohort, jobs=jobs, runs=runs, failed=tuple(failed.values())
-    )
+        if ALL not in why:
+            failed += [why.get(one.id, one) for one in lost]
+    return Tested(entrant=entrant, cohort=cohort, jobs=jobs, runs=runs, failed=tuple(failed))
 
 
-def _compare(
-    rows: Sequence[Json], by_case: Mapping[str, Mapping[str, ByCase]], outcome: Outcome
-) -> None:
-    """Say of each method whether it differs from the baseline, corrected for their number."""
-    suite = outcome.suite
-    for cohort in suite.cohorts:
-        methods = by_case[cohort.name]
-        base = methods.get(suite.baseline)
-        if base is None or cohort.kind is Kind.HEALTHY:
-            continue
-        compared = {
-            name: _against(figures, base, suite.seed)
-            for name, figures in methods.items()
-            if name != suite.baseline
-        }
-        judged = compare.judge(compared)
-        for row in rows:
-            if row["cohort"] == cohort.name and row["method"] in compared:
-                told = {"figure": suite.figure, **asdict(compared[row["method"]])}
-                told |= {**asdict(judged[row["method"]])}
-                row["against"] = {suite.baseline: {**told, "verdict": str(told["verdict"])}}
+def _baseline_maps(cohort: Cohort, outcome: Outcome) -> Path:
+    """Return the maps of the baseline's first run: all runs of all methods rank in its brain."""
+    job = next(job for job in outcome.jobs if job.entrant.name == outcome.suite.baseline)
+    return maps_folder(job, cohort, outcome.place)
 
 
-def _against(ours: ByCase, theirs: ByCase, seed: int) -> compare.Comparison:
-    """Compare a method with the baseline on the cases that both have."""
-    both = [key for key in ours if key in theirs]
-    return compare.paired(
-        [ours[key] for key in both],
-        [theirs[key] for key in both],
-        [patient for _, patient in both],
-        seed=seed,
-    )
-
-
-def _mean_by_case(one: Tested, figure: str) -> ByCase:
-    """Return a figure of each case, the mean over runs."""
-    values: dict[tuple[str, str], list[float]] = {}
-    for case in one.everything:
-        value = case.own.get(figure)
-        if value is None:  # a map that is no calibrated one is its own score
-            value = getattr(case.row, figure.replace("_own", ""))
-        values.setdefault((case.row.id, case.row.patient), []).append(value)
-    return {key: float(np.mean(some)) for key, some in values.items()}
+def _told_of_regions(cohort: Cohort, outcome: Outcome) -> Iterator[str]:
+    """Yield a sentence if methods are not ranked in the same voxels of each scan."""
+    entries = outcome.cases[cohort.name]
+    apart = ranked_apart(cohort, entries, _baseline_maps(cohort, outcome))
+    if apart:
+        yield (
+            f"{cohort.name}: neither the data nor {outcome.suite.baseline} say where the brain is "
+            f"in {len(apart)} scans: each method is ranked in its own brain there: "
+            f"{', '.join(apart)}"
+        )
 
 
 def _cohort(cohort: Cohort, outcome: Outcome) -> Json:

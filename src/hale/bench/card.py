@@ -1,6 +1,5 @@
 """The result card: everything that a row of the table came from, as plain JSON."""
 
-import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,38 +8,18 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-import hale
+from hale import __version__
+from hale.bench.measured import Measured
 from hale.bench.models import differing
+from hale.bench.over_runs import mean_of
 from hale.bench.plan import Job
 from hale.bench.suite import Cohort
 from hale.data.cohort import Entry
 from hale.io.cache import key_of
 from hale.io.model import is_model, read_model
 from hale.io.nifti import file_hash
-from hale.pipeline.model import versions
+from hale.pipeline.versions import versions
 from hale.recipe import FOLDERS, build_recipe
-
-
-def made() -> dict[str, Any]:
-    """Return what made a leaderboard, and when."""
-    return {**versions(), "commit": commit()}
-
-
-def commit() -> str | None:
-    """Return the git commit of this copy of `hale`, ``+`` if it was changed since; None: no git."""
-    here = Path(hale.__file__).parent
-
-    def git(*words: str) -> str | None:
-        try:
-            told = subprocess.run(
-                ("git", "-C", str(here), *words), capture_output=True, text=True, check=True
-            )
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return told.stdout.strip()
-
-    name = git("rev-parse", "HEAD")
-    return name and name + ("+" if git("status", "--porcelain", "--", str(here)) else "")
 
 
 def data_hash(cases: Sequence[Entry]) -> str:
@@ -53,7 +32,7 @@ def data_hash(cases: Sequence[Entry]) -> str:
 
 
 def card_of(
-    jobs: Sequence[Job], cohort: Cohort, cases: Sequence[Entry], seconds_scan: float | None
+    jobs: Sequence[Job], cohort: Cohort, cases: Sequence[Entry], measured: Sequence[Measured]
 ) -> dict[str, Any]:
     """Return the card of a method on a cohort.
 
@@ -61,7 +40,7 @@ def card_of(
         jobs: Its runs over seeds and folds; recipe and model are those of the first.
         cohort: Which.
         cases: Of it.
-        seconds_scan: Mean time that a scan took, preparation included, s.
+        measured: Those that have a map: by which commit, and in what time, preparation included.
     """
     first = jobs[0]
     files = [
@@ -79,10 +58,11 @@ def card_of(
         "recipe_of_suite": not files or _is_as_asked(first, text),
         "model_sha256": ", ".join(hashes),
         "versions": told.get("versions", versions()["versions"]),
-        "hale": told.get("hale", hale.__version__),
-        "commit": commit(),
+        "hale": told.get("hale", __version__),
+        "commit_fit": told.get("commit"),
+        "commit": ", ".join(sorted({one.commit for one in measured if one.commit})),
         "seconds_fit": _mean([fit.get("seconds") for fit in fits]),
-        "seconds_scan": seconds_scan,
+        "seconds_scan": mean_of([one.seconds for one in measured]),
         "parameters": _parameters(files[0].state) if files else 0,
         "steps": fits[0].get("steps_done") if fits else None,
         "finished": fits[0].get("finished", True) if fits else True,

@@ -5,7 +5,7 @@ any name: people are compared by id, scans by their voxels, so that a file that 
 compressed anew, is known again. Masks must say yes or no, on the voxels of their scan.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +80,7 @@ def checked(
         told += _checked_masks(cohort, place, cohorts[cohort.name])
     for job in todo:
         _refuse_model_that_knows(job, place.data / suite.healthy, cohorts)
+        told += _namesakes(job, place.data / suite.healthy, cohorts)
     return tuple(told)
 
 
@@ -245,3 +246,24 @@ def _refuse_model_that_knows(
             if known or bare(entry.person) in people:
                 why = f"was fitted or calibrated on {entry.id}, which cohort {cohort.name} tests on"
                 raise Refused(str(job.model), why, "fit it on others")
+
+
+def _namesakes(job: Job, healthy: Path, cohorts: Mapping[str, Sequence[Entry]]) -> Iterator[str]:
+    """Yield a sentence for each cohort whose people a model may know under their own names.
+
+    Half of all data sets call somebody sub-01: if files and data set differ, only people can tell.
+    """
+    if job.model is None or not is_model(job.model):
+        return
+    fit = read_about(job.model)[0].provenance.get("fit", {})
+    known = {bare(name) for name in fit.get("people", ())}
+    if fit.get("data") == healthy.name or not known:
+        return
+    for cohort in job.cohorts:
+        alike = sorted({e.person for e in cohorts[cohort.name] if bare(e.person) in known})
+        if alike:
+            yield (
+                f"{job.run}: fitted on {fit.get('data')}, where {len(alike)} people are called as "
+                f"in cohort {cohort.name} ({', '.join(alike[:3])}, ...): its figures hold only if "
+                f"they are others"
+            )

@@ -26,6 +26,7 @@ from hale.bench.words import (
     is_ranked,
     missing_elsewhere,
     missing_of,
+    pairs_of,
     patients,
     rows_of,
     short,
@@ -33,6 +34,7 @@ from hale.bench.words import (
     signed,
     span,
     spread,
+    title_of,
     verdict_of,
 )
 
@@ -49,7 +51,9 @@ method is calibrated. **Oracle** takes the best threshold on the test set itself
 **Labelled validation** takes it from other labelled scans. **Healthy only** needs no lesion mask:
 `dice_at_alpha` is that of the mask, `dice_at_fpr01` that of the voxels at a false-positive rate
 of 1 % on healthy scans. A **gap** is the Dice lost from the oracle to the other point. Flagged
-healthy test scans stand beside the range that chance explains (beta-binomial, 95 %)."""
+healthy test scans stand beside the range that chance explains (beta-binomial, 95 %). Of several
+seeds and folds, figures are means with their spread; flagged scans, curves and single scans are
+those of the first."""
 
 
 def write_markdown(board: Json, path: Path) -> None:
@@ -90,6 +94,8 @@ def _cohort(board: Json, cohort: Json) -> Iterable[str]:
         yield f"### {_safe(group.title)}"
         yield _figures(group, cohort, board)
     rows = rows_of(board, cohort)
+    if is_ranked(cohort):
+        yield from _each_against_each(rows, board)
     yield from _by_size(rows)
     yield from _by_lesion(rows)
     yield from _not_there(rows, missing_of(board, cohort))
@@ -147,6 +153,27 @@ def _against(row: Json, cohort: Json, baseline: str) -> str:
     return f"{mark}{VERDICTS[verdict]} {_safe(baseline)}: {said}"
 
 
+def _each_against_each(rows: Sequence[Json], board: Json) -> Iterable[str]:
+    """Yield which methods the test tells apart, over all pairs."""
+    pairs = {row["method"]: dict(pairs_of(row)) for row in rows if row["pairs"]}
+    if not pairs:
+        return
+    yield "### Each method against each"
+    yield (
+        f"By {title_of(board['suite']['figure'])}; the differences that the paired permutation "
+        f"test tells from none, after Holm's correction for all pairs."
+    )
+    heads = ["method", VERDICTS["better"], VERDICTS["worse"]]
+    yield _table(
+        heads,
+        [
+            [_method(row), *(_list(pairs[row["method"]].get(head, ())) for head in heads[1:])]
+            for row in rows
+            if row["method"] in pairs
+        ],
+    )
+
+
 def _by_size(rows: Sequence[Json]) -> Iterable[str]:
     """Yield lesion recall by size of lesion, if there is any."""
     if not any(row["by_size"] for row in rows):
@@ -174,7 +201,7 @@ def _in_cell(row: Json, cell: Cell) -> str:
 def _not_there(rows: Sequence[Json], missing: Sequence[Json]) -> Iterable[str]:
     """Yield what failed and what was not run, each with its reason."""
     lines = [
-        f"- {_method(row)}, scan {_safe(one['id'])}: {_safe(one['reason'])}"
+        f"- {_method(row)}, {_safe(one['id'])}: {_safe(one['reason'])}"
         for row in rows
         for one in row["failed"]
     ]

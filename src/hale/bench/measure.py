@@ -5,60 +5,42 @@ measured again.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from hale.bench.cohorts import labels_of
-from hale.bench.place import Place, Run
+from hale.bench.measured import Measured, keep, kept
+from hale.bench.place import Place
 from hale.bench.plan import Job
 from hale.bench.planting import spot_of
 from hale.bench.rebuilt import PICTURE, rebuilt
 from hale.bench.suite import Cohort, Kind
-from hale.bench.tally import Tally, tally
+from hale.bench.tally import tally
 from hale.core.errors import Refused
 from hale.core.types import Mask
 from hale.data.cohort import Entry
 from hale.data.layouts.labels import Labels
 from hale.data.references import MapFiles, find_maps, read_grid, read_on
 from hale.io.cache import key_of
+from hale.io.model import is_model, read_about
 from hale.io.nifti import file_hash
 from hale.metrics import evaluation, froc, voxel
-from hale.metrics.evaluation import Maps, Row
+from hale.metrics.evaluation import Maps
 from hale.pipeline.evaluate import read_case
 from hale.pipeline.job import Options
 from hale.pipeline.prepare import read_entry
+from hale.pipeline.single import recipe_hash
 from hale.pipeline.workers import Failure
 from hale.pipeline.write import RESULT
 
-VERSION = 3
+VERSION = 4
 """Of what is measured: another number measures all maps again."""
-ROW = TypeAdapter(Row)
 OWN = "score.nii.gz"
 """The method's own score, beside the standardised map."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Measured:
-    """Figures of one case, and the counts that figures of many are made of."""
-
-    row: Row
-    spot: tuple[float, float] | None
-    """Volume (ml) and contrast (SD) of what was planted."""
-    own: Mapping[str, float]
-    """Figures of the method's own score, where a standardised map stands beside it."""
-    rebuilt: Mapping[str, float]
-    """How a healthy scan was rebuilt, where a pseudo-healthy picture stands beside the map."""
-    tallies: Mapping[str, Tally]
-    """Voxels of the region by score: of the map, and of the own score."""
-    profile: froc.Profile
-    """Findings of the map at every threshold."""
-    seconds: float
-    """That its map took, NaN if nobody says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +56,10 @@ class Ruler:
     """Maps of the baseline, whose brain all methods are ranked in where the data bring none."""
     kept: Path
     """Where figures are kept."""
-
-    def brain_of(self, entry: Entry) -> Path | None:
-        """Return the brain in which every method is ranked: the data's, else the baseline's."""
-        theirs = self.baseline / entry.id / "brain.nii.gz"
-        return entry.brain or (theirs if theirs.is_file() else None)
+    ours: bool = False
+    """Whether `hale` wrote the maps: they say what they are of."""
+    model: str = ""
+    """Hash of the model that is to have made them; empty: it is not there any more."""
 
 
 def measured(
@@ -88,7 +69,7 @@ def measured(
     place: Place,
     options: Options,
     *,
-    baseline: str,
+    baseline: Path,
 ) -> tuple[list[Measured], list[Failure]]:
     """Return the figures of all cases of a cohort that have a map, and why others have none.
 
@@ -98,7 +79,7 @@ def measured(
         entries: Its cases.
         place: Where the maps are.
         options: Who measures, and who is told.
-        baseline: The method in whose brain all are ranked, where the data bring none.
+        baseline: Maps of the method in whose brain all are ranked, where the data bring none.
     """
     folder = maps_folder(job, cohort, place)
     if not folder.is_dir():
@@ -111,8 +92,10 @@ def measured(
         labels=labels_of(cohort, place),
         kind=cohort.kind,
         extracted=cohort.extracted,
-        baseline=place.maps_of(Run(method=baseline, seed=job.run.seed, fold=0), cohort.name),
+        baseline=baseline,
         kept=place.figures_of(job.run, cohort.name),
+        ours=job.recipe is not None,
+        model=_model_of(job),
     )
     work = partial(measure, maps=maps, ruler=ruler)
     name = f"measuring {job.run} on {cohort.name}"
@@ -124,6 +107,19 @@ def measured(
     ordered = [results[entry.id] for entry in entries]
     found = [result for result in ordered if isinstance(result, Measured)]
     return found, [result for result in ordered if isinstance(result, Failure)]
+
+
+def brain_of(entry: Entry, baseline: Path) -> Path | None:
+    """Return the brain in which every method is ranked: the data's, else the baseline's."""
+    theirs = baseline / entry.id / "brain.nii.gz"
+    return entry.brain or (theirs if theirs.is_file() else None)
+
+
+def ranked_apart(cohort: Cohort, entries: Sequence[Entry], baseline: Path) -> list[str]:
+    """Return the scans where each method is ranked in its own brain, for want of a common one."""
+    if cohort.extracted:
+        return []
+    return [entry.id for entry in entries if brain_of(entry, baseline) is None]
 
 
 def maps_folder(job: Job, cohort: Cohort, place: Place) -> Path:
@@ -139,8 +135,10 @@ def measure(entry: Entry, *, maps: Mapping[str, MapFiles], ruler: Ruler) -> Meas
     if entry.id not in maps:
         return Failure(id=entry.id, reason="has no map")
     files = maps[entry.id]
+    if ruler.ours and (why := _stale(entry, files.anomaly.with_name(RESULT), ruler.model)):
+        return Failure(id=entry.id, reason=why)
     own = files.anomaly.with_name(OWN)
-    within = ruler.brain_of(entry)
+    within = brain_of(entry, ruler.baseline)
     inputs = [files.anomaly, files.brain, files.pvalue, files.mask, own, entry.lesion, within]
     if ruler.extracted:
         inputs.append(entry.path)
@@ -149,14 +147,33 @@ def measure(entry: Entry, *, maps: Mapping[str, MapFiles], ruler: Ruler) -> Meas
     hashes = [file_hash(path) if path is not None and path.is_file() else "" for path in inputs]
     key = key_of(VERSION, str(ruler.kind), entry.person, repr(ruler.labels), hashes)
     place = ruler.kept / entry.id
-    if (there := _kept(place, key)) is not None:
+    if (there := kept(place, key)) is not None:
         return there
     try:
         made = _measured(entry, files, own, ruler)
     except Refused as refusal:
         return Failure(id=entry.id, reason=str(refusal))
-    _keep(place, key, made)
+    keep(place, key, made)
     return made
+
+
+def _model_of(job: Job) -> str:
+    """Return the hash by which maps of a job's model are known; empty if it is not there."""
+    if job.recipe is not None and job.model is None:
+        return recipe_hash(job.recipe)
+    return read_about(job.model)[1] if job.model is not None and is_model(job.model) else ""
+
+
+def _stale(entry: Entry, result: Path, model: str) -> str:
+    """Return why a map is not of this scan and this model as they are now; empty if it is."""
+    try:
+        told = json.loads(result.read_text(encoding="utf-8"))["provenance"]
+        made_by, made_from = told["model_sha256"], told["input_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{result.name} beside its map does not say what the map is of"
+    if model and made_by != model:
+        return "its map is of another model than the one that is there now"
+    return "" if made_from == entry.sha256 else "its map is of another file than the scan is now"
 
 
 def _measured(entry: Entry, files: MapFiles, own: Path, ruler: Ruler) -> Measured:
@@ -179,6 +196,7 @@ def _measured(entry: Entry, files: MapFiles, own: Path, ruler: Ruler) -> Measure
             "auroc_own": counts.auroc,
             "best_dice_own_oracle": counts.best_dice,
         }
+    seconds, commit = _made(files.anomaly.with_name(RESULT))
     return Measured(
         row=row,
         spot=_spot(entry) if kind is Kind.SYNTHETIC else None,
@@ -186,7 +204,8 @@ def _measured(entry: Entry, files: MapFiles, own: Path, ruler: Ruler) -> Measure
         rebuilt=_rebuilt(entry, files, case) if kind is Kind.HEALTHY else {},
         tallies=tallies,
         profile=froc.profile(shown, truth, voxel_ml=case.voxel_ml, region=region),
-        seconds=_seconds(files.anomaly.with_name(RESULT)),
+        seconds=seconds,
+        commit=commit,
     )
 
 
@@ -198,7 +217,7 @@ def _case(entry: Entry, files: MapFiles, ruler: Ruler) -> tuple[Maps, Mask]:
     Raises:
         Refused: As `read_case`; a mask on another grid.
     """
-    case, truth = read_case(files, None, within=ruler.brain_of(entry))
+    case, truth = read_case(files, None, within=brain_of(entry, ruler.baseline))
     grid = read_grid(files.anomaly)
     if case.within is None and ruler.extracted:
         case = replace(case, within=read_on(entry.path, grid) > 0)
@@ -235,60 +254,9 @@ def _spot(entry: Entry) -> tuple[float, float]:
     return spot.volume_ml, spot.contrast_sd
 
 
-def _seconds(result: Path) -> float:
-    """Return how long a map took; NaN where nobody says."""
+def _made(result: Path) -> tuple[float, str | None]:
+    """Return how long a map took (s), and by which commit; NaN and None where nobody says."""
     if not result.is_file():
-        return voxel.NAN
-    return float(sum(json.loads(result.read_text(encoding="utf-8"))["seconds"].values()))
-
-
-def _keep(place: Path, key: str, made: Measured) -> None:
-    """Write figures and counts; the key last, so that what is cut short counts as absent."""
-    place.mkdir(parents=True, exist_ok=True)
-    told = place / "figures.json"
-    told.unlink(missing_ok=True)
-    arrays = {f"profile.{name}": value for name, value in vars(made.profile).items()}
-    for name, counts in made.tallies.items():
-        arrays |= {f"{name}.{part}": value for part, value in vars(counts).items()}
-    np.savez_compressed(place / "counts.npz", **arrays)
-    row = asdict(made.row)
-    table = {
-        "key": key,
-        "row": row,
-        "spot": made.spot,
-        "own": dict(made.own),
-        "rebuilt": dict(made.rebuilt),
-        "seconds": made.seconds,
-    }
-    told.write_text(json.dumps(table) + "\n", encoding="utf-8")
-
-
-def _kept(place: Path, key: str) -> Measured | None:
-    """Return what was measured of the same files; None if there is no such thing."""
-    try:
-        table = json.loads((place / "figures.json").read_text(encoding="utf-8"))
-        if table["key"] != key:
-            return None
-        with np.load(place / "counts.npz") as arrays:
-            parts: dict[str, dict[str, np.ndarray]] = {}
-            for name in arrays.files:
-                kind, part = name.split(".")
-                parts.setdefault(kind, {})[part] = arrays[name]
-    except (OSError, ValueError, KeyError):
-        return None
-    profile = parts.pop("profile")
-    return Measured(
-        row=ROW.validate_python(table["row"]),
-        spot=None if table["spot"] is None else tuple(table["spot"]),
-        own=table["own"],
-        rebuilt=table.get("rebuilt", {}),
-        tallies={name: Tally(**part) for name, part in parts.items()},
-        profile=froc.Profile(
-            threshold=profile["threshold"],
-            false=profile["false"],
-            lesions=profile["lesions"],
-            volumes_ml=profile["volumes_ml"],
-            floor=float(profile["floor"]),
-        ),
-        seconds=table["seconds"],
-    )
+        return voxel.NAN, None
+    told = json.loads(result.read_text(encoding="utf-8"))
+    return float(sum(told["seconds"].values())), told["provenance"].get("commit")

@@ -82,10 +82,20 @@ def _is_wanted(folder: Path, recipe: Recipe | StageRecipe, budget: float | None)
     """Say whether a model is to be made: it is not there, or a smaller budget has cut it short.
 
     Raises:
-        Refused: What is there was made by another recipe, or of what has changed since.
+        Refused: As `refuse_other_recipe`.
     """
     if not is_model(folder):
         return True
+    refuse_other_recipe(folder, recipe)
+    return goes_on(read_about(folder)[0].provenance, budget)
+
+
+def refuse_other_recipe(folder: Path, recipe: Recipe | StageRecipe) -> None:
+    """Refuse a model that is not what the suite asks for now.
+
+    Raises:
+        Refused: It was made by another recipe, or of what has changed since.
+    """
     files, _ = read_about(folder)
     build = build_recipe if isinstance(recipe, Recipe) else build_stage
     for key in differing(build(tomllib.loads(files.recipe)), recipe):
@@ -97,7 +107,6 @@ def _is_wanted(folder: Path, recipe: Recipe | StageRecipe, budget: float | None)
         if below and is_model(Path(below)) and read_about(Path(below))[1] != known:
             why = f"was fitted on another {key} than {below} is now"
             raise Refused(str(folder), why, "take it away: it will be fitted again")
-    return goes_on(files.provenance, budget)
 
 
 def refuse_other_people(folder: Path, recipe: Recipe, healthy: Path, options: Options) -> None:

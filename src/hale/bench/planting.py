@@ -24,7 +24,7 @@ from hale.data.cohort import Entry
 from hale.data.lesions import LesionSpec, plant
 from hale.data.lesions.solid import masks_at
 from hale.io.cache import Cache, key_of
-from hale.io.nifti import write_volume
+from hale.io.nifti import file_hash, write_volume
 from hale.pipeline.prepare import Progress, read_entry, silent
 from hale.pipeline.workers import Crew, Failure
 from hale.prep.chain import prepare, space_of
@@ -54,10 +54,11 @@ class Planter:
     lesions: Planted
     shapes: Path | None
     """Folder of masks; None: spheres."""
+    shapes_hash: str
+    """Of all that is in it."""
     folder: Path
     numbers: Mapping[str, int]
     """Of each host."""
-    cache: Cache
     extracted: bool
     """Whether the hosts are 0 outside the brain."""
 
@@ -67,9 +68,22 @@ class Planter:
 
     def key(self, host: Entry) -> str:
         """Return what a case is known by: host, seed, shapes."""
-        files = [] if self.shapes is None else masks_at(self.shapes)
-        shapes = [[path.name, path.stat().st_size] for path in files]
-        return key_of(host.sha256, self.seed(host.id), shapes, self.extracted)
+        return key_of(host.sha256, self.seed(host.id), self.shapes_hash, self.extracted)
+
+
+def planter_of(cohort: Cohort, hosts: Sequence[Entry], place: Place) -> Planter:
+    """Return what is planted in the scans of a synthetic cohort."""
+    assert cohort.lesions is not None
+    shapes = place.data / cohort.lesions.shapes if cohort.lesions.shapes else None
+    files = [] if shapes is None else masks_at(shapes)
+    return Planter(
+        lesions=cohort.lesions,
+        shapes=shapes,
+        shapes_hash=key_of([[path.name, file_hash(path)] for path in files]),
+        folder=place.planted(cohort.name),
+        numbers={host.id: number for number, host in enumerate(hosts)},
+        extracted=cohort.extracted,
+    )
 
 
 def spots(lesions: Planted) -> list[Spot]:
@@ -107,17 +121,7 @@ def planted(
     Returns:
         Cases in the order of hosts and cells, and lesions that did not fit with the reason.
     """
-    assert cohort.lesions is not None
-    lesions = cohort.lesions
-    planter = Planter(
-        lesions=lesions,
-        shapes=place.data / lesions.shapes if lesions.shapes else None,
-        folder=place.planted(cohort.name),
-        numbers={host.id: number for number, host in enumerate(hosts)},
-        cache=cache,
-        extracted=cohort.extracted,
-    )
-    work = partial(plant_in, planter=planter)
+    work = partial(plant_in, planter=planter_of(cohort, hosts, place), cache=cache)
     cases: dict[str, list[Entry]] = {}
     failed: list[Failure] = []
     progress("planting lesions", 0, len(hosts))
@@ -133,19 +137,22 @@ def planted(
 
 
 def there(cohort: Cohort, hosts: Sequence[Entry], place: Place) -> list[Entry]:
-    """Return the cases of a cohort that are on disk: of a synthetic one, those that are planted."""
+    """Return the cases of a cohort that are on disk: of a synthetic one, those that are planted.
+
+    What was planted in other scans, or with another seed or other shapes, is not of this cohort.
+    """
     if cohort.lesions is None:
         return list(hosts)
-    folder = place.planted(cohort.name)
-    cases = [
-        _case(host, spot, folder)
+    planter = planter_of(cohort, hosts, place)
+    return [
+        case
         for number, host in enumerate(hosts)
-        for spot in spots_in(cohort.lesions, number)
+        for case in (_case(host, s, planter.folder) for s in spots_in(cohort.lesions, number))
+        if _is_there(case, planter.key(host))
     ]
-    return [case for case in cases if (case.path.parent / LESION).is_file()]
 
 
-def plant_in(host: Entry, *, planter: Planter) -> tuple[list[Entry], list[Failure]]:
+def plant_in(host: Entry, *, planter: Planter, cache: Cache) -> tuple[list[Entry], list[Failure]]:
     """Plant all lesions in one scan; what is there from the same scan and settings stays."""
     key = planter.key(host)
     cases, failed = [], []
@@ -155,7 +162,7 @@ def plant_in(host: Entry, *, planter: Planter) -> tuple[list[Entry], list[Failur
         if not _is_there(case, key):
             try:
                 raw = raw or read_entry(host)
-                _write(case, raw, spot, planter, key)
+                _write(case, raw, spot, planter, key, cache)
             except Refused as error:
                 failed.append(Failure(id=case.id, reason=str(error)))
                 continue
@@ -192,14 +199,14 @@ def _is_there(case: Entry, key: str) -> bool:
     return bool(told.get("key") == key)
 
 
-def _write(case: Entry, raw: RawScan, spot: Spot, planter: Planter, key: str) -> None:
+def _write(case: Entry, raw: RawScan, spot: Spot, planter: Planter, key: str, cache: Cache) -> None:
     """Write scan, mask, brain and what was planted, that last."""
     reference, stored = raw.reference, raw.source.stored
     assert stored is not None
     assert case.lesion is not None
     shapes, seed = planter.shapes, planter.seed(raw.id)
     spec = LesionSpec(volume_ml=spot.volume_ml, contrast_sd=spot.contrast_sd, shape=shapes)
-    brain = reference.values > 0 if planter.extracted else brain_of(raw, planter.cache)
+    brain = reference.values > 0 if planter.extracted else brain_of(raw, cache)
     image, mask = plant(reference.values, brain, reference.grid, spec, seed)
     folder = case.path.parent
     folder.mkdir(parents=True, exist_ok=True)

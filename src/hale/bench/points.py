@@ -5,11 +5,11 @@
 - *alpha* and *fpr01*: healthy scans alone, no lesion seen: the mask, and the voxels with p <= 0.01.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hale.bench.measure import Measured
-from hale.bench.tally import best_level, dice_at, threshold_of
+from hale.bench.measured import Measured
+from hale.bench.tally import Tally, best_level, dice_at, precision_at, recall_at, threshold_of
 
 Runs = Sequence[Sequence[Measured]]
 """Cases of each run of a method."""
@@ -21,6 +21,8 @@ class Points:
     """Dice of every case of every run at each operating point."""
 
     dice: Mapping[str, Sequence[float]]
+    shares: Mapping[str, Sequence[float]]
+    """Precision and recall at the two thresholds that are one for all cases."""
     oracle_threshold: float
     """Of the first run, on the scale of its map."""
     threshold: float
@@ -39,10 +41,15 @@ def points_of(runs: Runs, validation: Runs | None) -> Points:
     cases = [case for run in runs for case in run]
     return Points(
         dice={
-            "oracle": _dice(runs, oracles),
-            "validation": _dice(runs, chosen),
+            "oracle": _at(runs, oracles, dice_at),
+            "validation": _at(runs, chosen, dice_at),
             "alpha": [case.row.dice_at_alpha for case in cases],
             "fpr01": [case.row.dice_at_fpr01 for case in cases],
+        },
+        shares={
+            f"{name}_{point}": _at(runs, levels, figure)
+            for point, levels in (("oracle", oracles), ("validation", chosen))
+            for name, figure in (("precision", precision_at), ("recall", recall_at))
         },
         oracle_threshold=_threshold(oracles),
         threshold=_threshold(chosen),
@@ -56,10 +63,12 @@ def _best(cases: Sequence[Measured]) -> int | None:
     return best_level(tallies) if ill else None
 
 
-def _dice(runs: Runs, levels: Sequence[int | None]) -> list[float]:
-    """Return the Dice of each case at the level of its run."""
+def _at(
+    runs: Runs, levels: Sequence[int | None], figure: Callable[[Tally, int], float]
+) -> list[float]:
+    """Return a figure of each case at the level of its run."""
     return [
-        NAN if level is None else dice_at(case.tallies["map"], level)
+        NAN if level is None else figure(case.tallies["map"], level)
         for cases, level in zip(runs, levels, strict=True)
         for case in cases
     ]

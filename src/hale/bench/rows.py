@@ -10,9 +10,10 @@ import numpy as np
 
 from hale.bench import tally
 from hale.bench.card import card_of
-from hale.bench.figures import Json, Tested, figure_of, figures_of, first_run, mean_figure, mean_of
-from hale.bench.measure import Measured
+from hale.bench.figures import figures_of
+from hale.bench.measured import Measured
 from hale.bench.outcome import Outcome
+from hale.bench.over_runs import Json, Tested, figure_of, mean_figure
 from hale.bench.points import Points, points_of
 from hale.bench.scenes import write_scenes
 from hale.bench.suite import Kind
@@ -64,26 +65,28 @@ def row_of(one: Tested, tested: Mapping[str, Tested], outcome: Outcome) -> Json:
         "contrast": str(cohort.contrast),
         "disease": cohort.disease,
         "kind": str(cohort.kind),
-        "seeds": sorted({job.run.seed for job in one.jobs}),
-        "folds": sorted({job.run.fold for job in one.jobs}),
+        "seeds": sorted({seed for (seed, _), cases in one.by_run.items() if cases}),
+        "folds": sorted({fold for (_, fold), cases in one.by_run.items() if cases}),
         "figures": figures_of(one, healthy, outcome),
         "points": _point_figures(points, one, outcome),
         "thresholds": {"oracle": points.oracle_threshold, "validation": points.threshold},
         "healthy": _false_alarms(healthy, outcome),
         "against": {},
+        "pairs": {},
         "by_lesion": _by_lesion(one, outcome),
         "by_size": {} if cohort.kind is Kind.HEALTHY else _by_size(one, outcome),
-        "cases": [_case(case) for case in first_run(one)],
+        "cases": [_case(case) for case in one.first_run],
         "curves": _curves(one, healthy),
-        "pictures": write_scenes(first_run(one), one.jobs[0], cohort, outcome),
+        "pictures": write_scenes(one.first_run, one.jobs[0], cohort, outcome),
         "failed": [asdict(failure) for failure in one.failed],
-        "card": card_of(one.jobs, cohort, entries, mean_of([c.seconds for c in one.everything])),
+        "card": card_of(one.jobs, cohort, entries, one.everything),
     }
 
 
 def _point_figures(points: Points, one: Tested, outcome: Outcome) -> Json:
-    """Return the Dice at each operating point, and what is lost from the oracle to it."""
-    figures = {name: mean_figure(values, one, outcome) for name, values in points.dice.items()}
+    """Return the figures of each operating point, and the Dice lost from the oracle to it."""
+    told = {**points.dice, **points.shares}
+    figures = {name: mean_figure(values, one, outcome) for name, values in told.items()}
     for name, values in points.dice.items():
         if name != "oracle":
             lost = [a - b for a, b in zip(points.dice["oracle"], values, strict=True)]
@@ -115,9 +118,7 @@ def _by_lesion(one: Tested, outcome: Outcome) -> list[Json]:
     cells = sorted({case.spot for case in one.everything if case.spot is not None})
     lines = []
     for volume, contrast in cells:
-        inside = [
-            (case.row if (case.spot == (volume, contrast)) else None) for case in one.everything
-        ]
+        inside = [case.row if case.spot == (volume, contrast) else None for case in one.everything]
         names: dict[str, Callable[[Any], float]] = {
             "auprc": lambda row: row.auprc,
             "best_dice_oracle": lambda row: row.best_dice_oracle,
@@ -130,7 +131,7 @@ def _by_lesion(one: Tested, outcome: Outcome) -> list[Json]:
             name: mean_figure([math.nan if r is None else get(r) for r in inside], one, outcome)
             for name, get in names.items()
         }
-        count = sum(row is not None for row in inside) // len(one.runs)
+        count = len({row.id for row in inside if row is not None})
         lines.append({"volume_ml": volume, "contrast_sd": contrast, "n": count, "figures": figures})
     return lines
 
@@ -138,27 +139,27 @@ def _by_lesion(one: Tested, outcome: Outcome) -> list[Json]:
 def _by_size(one: Tested, outcome: Outcome) -> Json:
     """Return the share of lesions detected by the mask, by their size."""
     suite = outcome.suite
-    counted = [(case.row.counts, case.row.patient) for case in one.everything]
-    known = [(counts, patient) for counts, patient in counted if counts is not None]
+    known = [case.row for case in one.everything if case.row.counts is not None]
     told = {}
     for size in SizeBin:
-        hits = np.array(
-            [[sum(SizeBin.of(v) is size for v in c.volumes_ml), _hits(c, size)] for c, _ in known]
-        ).reshape(-1, 2)
+        hits = np.array([_of_size(row.counts, size) for row in known]).reshape(-1, 2)
 
         def share(at: np.ndarray, hits: np.ndarray = hits) -> float:
             there, found = hits[at].sum(0)
             return float(found / there) if there else math.nan
 
-        people = [patient for _, patient in known]
+        people = [row.patient for row in known]
         interval = bootstrap(share, people, draws=suite.draws, seed=suite.seed)
-        told[size.value] = {**figure_of(interval, 1), "n": int(hits[:, 0].sum()) // len(one.runs)}
+        once = {row.id: int(there) for row, there in zip(known, hits[:, 0], strict=True)}
+        told[size.value] = figure_of(interval, n=sum(once.values()))
     return told
 
 
-def _hits(counts: Any, size: SizeBin) -> int:
+def _of_size(counts: Any, size: SizeBin) -> tuple[int, int]:
+    """Return how many lesions of a size there are, and how many are detected."""
     pairs = zip(counts.detected, counts.volumes_ml, strict=True)
-    return sum(hit for hit, volume in pairs if SizeBin.of(volume) is size)
+    hits = [hit for hit, volume in pairs if SizeBin.of(volume) is size]
+    return len(hits), sum(hits)
 
 
 def _case(case: Measured) -> Json:
@@ -168,8 +169,8 @@ def _case(case: Measured) -> Json:
 
 def _curves(one: Tested, healthy: Tested | None) -> Json:
     """Return precision over recall, and recall over false findings a scan, of the first run."""
-    beside = [] if healthy is None or healthy is one else first_run(healthy)
-    cases = first_run(one)
+    beside = [] if healthy is None or healthy is one else healthy.first_run
+    cases = one.first_run
     recall, precision = tally.precision_recall([case.tallies["map"] for case in cases])
     told = [c for c in (*cases, *beside) if c.row.kind is not CaseKind.EMPTY]
     curve = froc.froc([case.profile for case in told])

@@ -13,7 +13,7 @@ import tomli_w
 
 from hale.bench.cohorts import scans_of
 from hale.bench.guards import checked
-from hale.bench.models import fit_model, remarks
+from hale.bench.models import fit_model, refuse_other_recipe, remarks
 from hale.bench.outcome import ALL, Outcome, attempt
 from hale.bench.place import PHANTOMS, Place
 from hale.bench.plan import Job, jobs
@@ -21,6 +21,7 @@ from hale.bench.planting import planted, there
 from hale.bench.suite import Cohort, Kind, Suite
 from hale.core.errors import Refused
 from hale.data.cohort import Entry
+from hale.io.model import is_model
 from hale.pipeline import cohort as pipeline
 from hale.pipeline.job import Options
 from hale.pipeline.workers import Failure
@@ -81,7 +82,9 @@ def claim(suite: Suite, place: Place) -> None:
         if place.suite.is_file() and (name := read_table(place.suite).get("name")) != suite.name:
             raise Refused(str(place.out), f"holds the suite {name}", "give another --out")
         place.out.mkdir(parents=True, exist_ok=True)
-        place.suite.write_text(tomli_w.dumps(suite.resolved()), encoding="utf-8")
+        part = place.suite.with_name(f".{place.suite.name}.part")
+        part.write_text(tomli_w.dumps(suite.resolved()), encoding="utf-8")
+        part.replace(place.suite)
     except OSError as error:
         why = f"cannot be written ({error.strerror or error})"
         raise Refused(str(place.out), why, "give another --out") from None
@@ -185,4 +188,10 @@ def as_it_is(suite: Suite, place: Place, options: Options) -> Outcome:
     cases = {cohort.name: there(cohort, hosts[cohort.name], place) for cohort in suite.cohorts}
     outcome = Outcome(suite=suite, place=place, jobs=todo, cases=cases, told=told)
     outcome.recall()
+    for job in todo:
+        if job.is_fitted_here and job.recipe is not None and is_model(place.model(job.run)):
+            work = partial(refuse_other_recipe, place.model(job.run), job.recipe)
+            _, reason = attempt(work, outcome, job.run)
+            if reason is not None:
+                outcome.broken[str(job.run)] = reason
     return outcome

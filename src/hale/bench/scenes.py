@@ -8,7 +8,8 @@ import numpy as np
 
 from hale.bench.cohorts import labels_of
 from hale.bench.guards import truth_of
-from hale.bench.measure import Measured, maps_folder
+from hale.bench.measure import maps_folder
+from hale.bench.measured import Measured
 from hale.bench.outcome import Outcome
 from hale.bench.pictures import Seen, draw_case
 from hale.bench.plan import Job

@@ -213,7 +213,7 @@ class Suite:
     """Ways of dividing the healthy people, or folds of published lists."""
     figure: str = "auprc"
     """By which methods are compared, case by case."""
-    baseline: str = "intensity"
+    baseline: Annotated[str, Len(1)] = "intensity"
     """Entrant that the others are compared with."""
     draws: Annotated[int, Ge(100)] = 2000
     """Of the bootstrap over patients."""

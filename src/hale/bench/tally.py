@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hale.core.types import Map
+from hale.metrics.voxel import NAN
 
 MOST = 2**15
 """Levels of a case: a twentieth of a per cent apart where they spread over all of an octave."""
@@ -60,12 +61,26 @@ def threshold_of(level: int) -> float:
 
 def dice_at(case: Tally, level: int) -> float:
     """Return the Dice of what is scored at a level or above; NaN without a lesion voxel."""
-    lesion = int(case.lesion.sum())
-    if not lesion:
-        return float("nan")
-    marked = case.level >= level
-    true, false = int(case.lesion[marked].sum()), int(case.normal[marked].sum())
-    return 2 * true / (lesion + true + false)
+    true, false, lesion = _marked(case, level)
+    return 2 * true / (lesion + true + false) if lesion else NAN
+
+
+def precision_at(case: Tally, level: int) -> float:
+    """Return the share of lesion in what is scored at a level or above; NaN if nothing is."""
+    true, false, lesion = _marked(case, level)
+    return true / (true + false) if lesion and true + false else NAN
+
+
+def recall_at(case: Tally, level: int) -> float:
+    """Return the share of the lesion at a level or above; NaN without a lesion voxel."""
+    true, _, lesion = _marked(case, level)
+    return true / lesion if lesion else NAN
+
+
+def _marked(case: Tally, level: int) -> tuple[int, int, int]:
+    """Return lesion and other voxels at a level or above, and all lesion voxels."""
+    at = case.level >= level
+    return int(case.lesion[at].sum()), int(case.normal[at].sum()), int(case.lesion.sum())
 
 
 def best_level(cases: Sequence[Tally]) -> int:
@@ -123,7 +138,7 @@ def average_precision(counts: np.ndarray, at: np.ndarray) -> float:
     lesion, normal = counts[at].sum(0)
     found, false = lesion.cumsum(), normal.cumsum()
     if not found.size or not found[-1]:
-        return float("nan")
+        return NAN
     precision = found / np.maximum(found + false, 1)
     return float((lesion * precision).sum() / found[-1])
 
@@ -137,7 +152,7 @@ def auroc(counts: np.ndarray, at: np.ndarray) -> float:
     """
     lesion, normal = counts[at].sum(0)
     if not lesion.any() or not normal.any():
-        return float("nan")
+        return NAN
     above = lesion.cumsum() - lesion / 2
     return float((normal * above).sum() / (normal.sum() * lesion.sum()))
 

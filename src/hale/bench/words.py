@@ -35,6 +35,13 @@ GAPS = {
     "gap_fpr01": "gap to dice_at_fpr01",
 }
 """The calibration gap: Dice of the oracle less that of another operating point."""
+SHARES = {
+    "precision_oracle": "precision at the one threshold of the oracle",
+    "recall_oracle": "recall at the one threshold of the oracle",
+    "precision_validation": "precision at the labelled validation's threshold",
+    "recall_validation": "recall at the labelled validation's threshold",
+}
+"""What else is told of the points whose threshold is one for all scans."""
 SIZES = tuple(size.value for size in SizeBin)
 GROUPS = {
     Supervision.NONE.value: "Learns from the scan itself",
@@ -44,8 +51,6 @@ GROUPS = {
 NO_RANKING = (
     "One or two patients: a figure and a picture each, in the order of the suite, no ranking."
 )
-
-
 MARKS = {"better": "▲", "worse": "▼"}
 """Drawn only where the test tells two methods apart."""
 VERDICTS = {"better": "better than", "worse": "worse than", "not told apart": "not told apart from"}
@@ -85,8 +90,7 @@ def head_of(name: str) -> str:
 
 def figure_of(row: Json, name: str) -> Json | None:
     """Return a row's figure; that of the map where the map is the own score."""
-    figures = row["figures"]
-    told: Json | None = figures.get(name, figures.get(name.removesuffix(OWN)))
+    told: Json | None = row["figures"].get(name, row["figures"].get(name.removesuffix(OWN)))
     return told
 
 
@@ -161,9 +165,9 @@ SUB_BINS = frozenset(f"lesion_recall_{size.name.lower()}" for size in SizeBin)
 def all_figures(row: Json) -> list[tuple[str, Json]]:
     """Return every figure of a row by its title, the operating points after the rest."""
     points = {f"Dice, {title}": name for name, title in POINTS.items()}
-    gaps = {title: name for name, title in GAPS.items()}
     told = [(title_of(name), figure) for name, figure in row["figures"].items()]
-    told += [(title, row["points"].get(name)) for title, name in (points | gaps).items()]
+    points |= {title: name for name, title in (SHARES | GAPS).items()}
+    told += [(title, row["points"].get(name)) for title, name in points.items()]
     return [(title, figure) for title, figure in told if figure is not None]
 
 
@@ -244,6 +248,14 @@ def verdict_of(row: Json, cohort: Json, baseline: str) -> str:
     """Return what the test says against a method; empty where it says nothing or may not."""
     told = row["against"].get(baseline)
     return told["verdict"] if told and is_ranked(cohort) else ""
+
+
+def pairs_of(row: Json) -> list[tuple[str, list[str]]]:
+    """Return what the test says against each other method: a verdict's words, and the methods."""
+    told = {verdict: list[str]() for verdict in VERDICTS}
+    for name, pair in row["pairs"].items():
+        told[pair["verdict"]].append(f"{name} ({signed(pair['difference'])})")
+    return [(VERDICTS[verdict], names) for verdict, names in told.items() if names]
 
 
 def tally(rows: Iterable[Json], cohort: Json, baseline: str) -> str:

@@ -4,7 +4,7 @@ BCa: Efron 1987, doi:10.1080/01621459.1987.10478410.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +24,11 @@ class Interval:
     high: float
     n: int
     """Cases that it is over."""
+
+    def moved_to(self, value: float) -> "Interval":
+        """Return the interval of a figure that is close to the one which was resampled."""
+        by = value - self.value
+        return replace(self, value=value, low=self.low + by, high=self.high + by)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f}, n={self.n})"

@@ -23,6 +23,8 @@ from hale.metrics.voxel import NAN
 
 RANKED_FROM = 3
 """Patients: fewer give a figure and a picture, no ranking."""
+EXACT = 36
+"""Patients up to whom every exchange of a mean is counted: two halves of 2 ** 18 sums."""
 CHUNK = 4096
 """Exchanges that are computed at once."""
 
@@ -80,7 +82,7 @@ def paired(
     b: ArrayLike,
     patients: Sequence[Hashable] | None = None,
     *,
-    draws: int = 10_000,
+    draws: int = 100_000,
     level: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
@@ -90,8 +92,8 @@ def paired(
         a: ``(n,)``, figures of one method.
         b: ``(n,)``, of the other, case by case. A case where either is NaN is left out.
         patients: ``(n,)``, whose case each is; every case a patient of its own if None.
-        draws: All ``2 ** patients`` exchanges are tried if they are no more than this, else this
-            many at random; also the resamplings of the interval, at most 2000.
+        draws: Random exchanges of more than `EXACT` patients; of fewer all ``2 ** patients``
+            are counted. Also the resamplings of the interval, at most 2000.
         level: Of the interval.
         seed: Same seed, same p and interval.
 
@@ -115,7 +117,11 @@ def paired(
         differences: np.ndarray = (1 - 2.0 * swapped) @ sums / len(gaps)
         return differences
 
-    return _compared(interval, null, len(groups), draws, seed)
+    if len(groups) <= EXACT:
+        return _compared(interval, len(groups), lambda: _counted(sums / len(gaps)))
+    return _compared(
+        interval, len(groups), lambda: _permuted(null, interval.value, len(groups), draws, seed)
+    )
 
 
 def paired_pooled(
@@ -134,7 +140,8 @@ def paired_pooled(
     Args:
         figure: Gets case indices ``(n,)`` and, for each, the method (0 or 1) to take it from.
         patients: ``(n,)``, whose case each is.
-        draws: As in `paired`.
+        draws: All ``2 ** patients`` exchanges are tried if they are no more than this, else this
+            many at random; also the resamplings of the interval.
         level: Of the interval.
         seed: Same seed, same p and interval.
 
@@ -159,7 +166,9 @@ def paired_pooled(
         level=level,
         seed=seed,
     )
-    return _compared(interval, null, len(groups), draws, seed)
+    return _compared(
+        interval, len(groups), lambda: _permuted(null, interval.value, len(groups), draws, seed)
+    )
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -232,17 +241,42 @@ def _within(values: Mapping[tuple[int, int], float], part: int) -> float:
     return float(np.sqrt(squares / freedom))
 
 
-def _compared(interval: Interval, null: Null, people: int, draws: int, seed: int) -> Comparison:
+def _compared(interval: Interval, people: int, test: Callable[[], float]) -> Comparison:
     """Return a difference with its test; neither test nor interval for too few patients."""
     ranked = people >= RANKED_FROM
     return Comparison(
         difference=interval.value,
         low=interval.low if ranked else NAN,
         high=interval.high if ranked else NAN,
-        p=_permuted(null, interval.value, people, draws, seed) if ranked else NAN,
+        p=test() if ranked else NAN,
         cases=interval.n,
         patients=people,
     )
+
+
+def _counted(parts: np.ndarray) -> float:
+    """Return the share of all signs of ``(people,)`` parts whose sum is as far from 0 as theirs.
+
+    Exact, by the sums of two halves: of each sum of one, a search among the sorted sums of the
+    other counts the pairs.
+    """
+    seen = abs(parts.sum())
+    least = seen * (1 - 1e-9) - 1e-15  # equal but for rounding is equal
+    if least <= 0:
+        return 1.0
+    half = len(parts) // 2
+    one, other = _signed_sums(parts[:half]), np.sort(_signed_sums(parts[half:]))
+    above = len(other) - np.searchsorted(other, least - one, side="left")
+    below = np.searchsorted(other, -least - one, side="right")
+    return float((above.sum() + below.sum()) / 2.0 ** len(parts))
+
+
+def _signed_sums(parts: np.ndarray) -> np.ndarray:
+    """Return the ``2 ** n`` sums of ``(n,)`` parts under all signs."""
+    sums = np.zeros(1)
+    for part in parts:
+        sums = np.concatenate([sums + part, sums - part])
+    return sums
 
 
 def _permuted(null: Null, seen: float, people: int, draws: int, seed: int) -> float:

@@ -69,8 +69,9 @@ class Row:
     auprc: float
     """In the region."""
     auprc_grid: float
-    """Over all voxels, those outside the brain last; for comparison with tables that do so."""
+    """Over all voxels, those outside the brain last; for tables that do so. So `auroc_grid`."""
     auroc: float
+    auroc_grid: float
     best_dice_oracle: float
     """At the best threshold for this very scan."""
     precision_oracle: float
@@ -100,7 +101,7 @@ class Row:
     flagged: float
     """1 if the mask is not empty, 0 if it is."""
     score: float
-    """Mean of the top 1 % of the region's scores."""
+    """Mean of the top 1 % of the region."""
     counts: Counts | None = field(default=None, repr=False)
 
 
@@ -121,6 +122,7 @@ MEANS = (
     "auprc",
     "auprc_grid",
     "auroc",
+    "auroc_grid",
     "best_dice_oracle",
     "precision_oracle",
     "recall_oracle",
@@ -159,6 +161,7 @@ def score_case(id_: str, patient: str, kind: Kind, maps: Maps, truth: Mask) -> R
         auprc=ranked.average_precision,
         auprc_grid=whole.average_precision,
         auroc=ranked.auroc,
+        auroc_grid=whole.auroc,
         **_at_best(ranked),
         dice_at_alpha=_of_mask(voxel.dice, found, truth),
         precision_at_alpha=_of_mask(voxel.precision, found, truth),
@@ -184,7 +187,7 @@ def region_of(maps: Maps, truth: Mask) -> Mask:
     """Return the voxels that are ranked: the brain and what of the lesion it leaves out.
 
     A brain that is too small would leave out the very voxels that a map must rank below a lesion:
-    where several methods are compared, `Maps.within` says where all of them are ranked.
+    where several methods are compared, `Maps.within` says where all are.
     """
     if maps.brain is None:
         return np.ones_like(truth)

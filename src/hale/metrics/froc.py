@@ -13,9 +13,10 @@ Reference: Chakraborty & Winter 1990, doi:10.1148/radiology.174.3.2305073.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,7 @@ from scipy.ndimage import label
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from hale.metrics.bootstrap import Interval, bootstrap
+from hale.metrics.bootstrap import Interval, Statistic, bootstrap
 from hale.metrics.lesion import MIN_OVERLAP, SizeBin
 from hale.metrics.voxel import NAN
 
@@ -146,21 +147,19 @@ def froc(scans: Sequence[Profile], size: SizeBin | None = None) -> Froc:
     )
 
 
-def interval(
-    scans: Sequence[Profile],
-    patients: Sequence[Hashable],
-    false_per_scan: float,
-    size: SizeBin | None = None,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Return `Froc.recall_at` with its 95 % interval over patients; ``n`` counts scans.
+class Recall(NamedTuple):
+    """Share of the lesions that are found at a number of false findings a scan."""
+
+    value: float
+    """Of all scans."""
+    resampled: Statistic
+    """Of those whose indices are given, read at a thousand of the thresholds: close to it."""
+
+
+def recall(scans: Sequence[Profile], false_per_scan: float, size: SizeBin | None = None) -> Recall:
+    """Return `Froc.recall_at`, and what a bootstrap over patients needs of it.
 
     ``size`` is of the lesions that recall is of; None for all.
-
-    Resampled curves are read at a thousand of the thresholds, where they come this close: the
-    interval is moved to the figure itself.
     """
     curve = froc(scans, size)
     rungs = np.unique(np.linspace(0, len(curve.threshold) - 1, RUNGS).astype(np.intp))
@@ -170,19 +169,32 @@ def interval(
     found = np.array([(one[:, None] >= thresholds).sum(0) for one in sought])
     lesions = np.array([len(one) for one in sought])
 
-    def recall(at: np.ndarray) -> float:
-        resampled = Froc(
+    def resampled(at: np.ndarray) -> float:
+        if not len(at):
+            return NAN
+        drawn = Froc(
             threshold=thresholds,
             false_per_scan=false[at].sum(0) / len(at),
             recall=found[at].sum(0) / max(lesions[at].sum(), 1),
             lesions=int(lesions[at].sum()),
         )
-        return resampled.recall_at(false_per_scan)
+        return drawn.recall_at(false_per_scan)
 
-    spread = bootstrap(recall, patients, draws=draws, seed=seed)
-    value = curve.recall_at(false_per_scan)
-    moved = value - spread.value
-    return replace(spread, value=value, low=spread.low + moved, high=spread.high + moved)
+    return Recall(value=curve.recall_at(false_per_scan), resampled=resampled)
+
+
+def interval(
+    scans: Sequence[Profile],
+    patients: Sequence[Hashable],
+    false_per_scan: float,
+    size: SizeBin | None = None,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return `recall` with its 95 % interval over patients; ``n`` counts scans."""
+    read = recall(scans, false_per_scan, size)
+    return bootstrap(read.resampled, patients, draws=draws, seed=seed).moved_to(read.value)
 
 
 def _of_size(scan: Profile, size: SizeBin | None) -> np.ndarray:

@@ -8,7 +8,7 @@ test, which is why `interval` takes the value itself from there.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -170,8 +170,7 @@ def interval(
         seed: As in `bootstrap`.
     """
     found = bootstrap(lambda at: figure(counts.of(at)), patients, draws=draws, seed=seed)
-    moved = value - found.value
-    return replace(found, value=value, low=found.low + moved, high=found.high + moved)
+    return found.moved_to(value)
 
 
 def mixed(first: Counts, second: Counts, figure: Figure) -> Mixed:

@@ -30,10 +30,11 @@ from hale.data.folder import Data, Reading, read_folder
 from hale.pipeline.base import restored
 from hale.pipeline.domain import domain_of
 from hale.pipeline.job import Options
-from hale.pipeline.model import Model, has_decided, placed, runs_in, save_model, score, versions
+from hale.pipeline.model import Model, has_decided, placed, runs_in, save_model, score
 from hale.pipeline.prepare import Workshop, read_entry
 from hale.pipeline.seen import refuse_seen
 from hale.pipeline.verdict import distribution
+from hale.pipeline.versions import versions
 from hale.post.normative import normative_residual
 from hale.post.settings import Score
 from hale.prep.chain import Prepared

@@ -19,9 +19,10 @@ from hale.core.types import Labels, LabelsElsewhere, Map, Mask, MaskElsewhere
 from hale.io.cache import Cache
 from hale.pipeline.domain import validity
 from hale.pipeline.fitness import quality_of, refuse_unfit
-from hale.pipeline.model import Model, runs_in, score, summary, versions
+from hale.pipeline.model import Model, runs_in, score, summary
 from hale.pipeline.prepare import quiet
 from hale.pipeline.seen import SEEN_CASE, was_case
+from hale.pipeline.versions import versions
 from hale.prep.chain import Prepared, prepare
 from hale.prep.settings import MNI152, Mode
 from hale.prep.template import template_on

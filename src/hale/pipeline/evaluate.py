@@ -35,6 +35,7 @@ TITLES = {
     "auprc_pooled": "AUPRC, voxels of all scans together",
     "auprc_grid": "AUPRC over the whole grid",
     "auroc": "AUROC in the brain",
+    "auroc_grid": "AUROC over the whole grid",
     "auroc_pooled": "AUROC, voxels of all scans together",
     "best_dice_oracle": "best Dice, threshold per scan (oracle)",
     "precision_oracle": "  precision at the best Dice (oracle)",

@@ -30,9 +30,10 @@ from hale.pipeline.learn import (
     work_folder,
     workshop_of,
 )
-from hale.pipeline.model import Model, has_decided, placed, save_model, versions
+from hale.pipeline.model import Model, has_decided, placed, save_model
 from hale.pipeline.prepare import Workshop
 from hale.pipeline.seen import without_known_leaks
+from hale.pipeline.versions import versions
 from hale.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from hale.core.method import State
 from hale.core.run import Precision
 from hale.core.scan import Space
 from hale.io.nifti import file_hash
-from hale.pipeline.model import Model, save_model, versions
+from hale.pipeline.model import Model, save_model
+from hale.pipeline.versions import versions
 from hale.prep.chain import space_of
 from hale.prep.settings import Mode
 from hale.prep.template import template_hash

@@ -1,11 +1,8 @@
 """A fitted model: everything that `detect` needs, saved to and loaded from its folder."""
 
-import platform
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +26,6 @@ from hale.post.score import scored
 from hale.prep.settings import Mode
 from hale.prep.template import template_hash
 from hale.recipe import Recipe, build_recipe
-
-LIBRARIES = ("numpy", "scipy", "torch", "SimpleITK", "nibabel", "deepbet", "lightning-fabric")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -211,13 +206,3 @@ def score(model: Model, scan: Scan) -> AnomalyMap:
     """
     anomaly = scored(model.detector, scan, model.recipe.post, model.residual)
     return processed(anomaly, model.space.grid, model.recipe.post)
-
-
-def versions() -> dict[str, Any]:
-    """Return what computed a result, and when."""
-    return {
-        "hale": __version__,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in LIBRARIES},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

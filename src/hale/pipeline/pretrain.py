@@ -20,8 +20,8 @@ from hale.pipeline.learn import (
     work_folder,
     workshop_of,
 )
-from hale.pipeline.model import versions
 from hale.pipeline.pretrained import Pretrained, save_pretrained
+from hale.pipeline.versions import versions
 from hale.recipe import StageRecipe
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hale.pipeline.experiment import Experiment, Patients, Policy, Spread
-from hale.pipeline.model import versions
 from hale.pipeline.seen import BELOW
+from hale.pipeline.versions import versions
 from hale.pipeline.volumes import Outcome, Row
 from hale.pipeline.workers import Failure
 

@@ -19,9 +19,9 @@ from hale.data.names import MASK, RECORD
 from hale.io.cache import Cache, key_of
 from hale.io.nifti import file_hash, write_volume
 from hale.pipeline.fitness import quality_of
-from hale.pipeline.model import versions
 from hale.pipeline.prepare import Progress, read_entry, silent
 from hale.pipeline.shelf_tables import PICTURE, record_of, write_tables
+from hale.pipeline.versions import versions
 from hale.pipeline.workers import Crew, Failure
 from hale.pipeline.write import new_folder, quality_json
 from hale.prep import chain, place

@@ -11,7 +11,8 @@ from hale.core.run import Precision
 from hale.core.scan import Contrast, RawScan
 from hale.io.cache import key_of
 from hale.methods import METHODS
-from hale.pipeline.model import Model, placed, versions
+from hale.pipeline.model import Model, placed
+from hale.pipeline.versions import versions
 from hale.prep.chain import space_of
 from hale.prep.settings import Mode, Normalisation
 from hale.prep.template import template_hash
