@@ -253,7 +253,10 @@ def plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def checked(cls: Any, values: Any, where: str) -> Any:
+KEYS = "`hale recipe FILE` shows the keys and their types"
+
+
+def checked(cls: Any, values: Any, where: str, remedy: str = KEYS) -> Any:
     """Return ``values`` as an instance of ``cls``; the first thing that does not fit is named."""
     if is_dataclass(cls):
         cls = with_config(ConfigDict(extra="forbid", allow_inf_nan=False))(cast("type", cls))
@@ -262,7 +265,6 @@ def checked(cls: Any, values: Any, where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        remedy = "`hale recipe FILE` shows the keys and their types"
         why = first["msg"].removeprefix("Value error, ")
         raise Refused(where, f"{key}: {why[0].lower()}{why[1:]}".lstrip(": "), remedy) from None
 

@@ -6,7 +6,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from hale.bench.suite import Suite, build_suite
+from hale.bench.suite import Suite
+from hale.bench.suite_file import build_suite
 
 SHAPE = (32, 36, 10)
 AFFINE = np.diag([3.0, 3.0, 4.0, 1.0])

@@ -13,7 +13,8 @@ import pytest
 from hale.bench.guards import checked, content_of
 from hale.bench.plan import jobs
 from hale.bench.run import hosts_of, run
-from hale.bench.suite import Kind, Subjects, build_suite
+from hale.bench.suite import Kind, Subjects
+from hale.bench.suite_file import build_suite
 from hale.core.errors import Refused
 from hale.core.method import Supervision
 from hale.io.cache import Cache
@@ -146,10 +147,10 @@ def test_a_reused_model_of_namesakes_in_another_data_set_is_named(place, options
     """Prepared files of the same people are other files, in a folder of another name."""
     run(suite_of(), place, options)
     table = place.data / "healthy/participants.tsv"
-    text = table.read_text().replace("sub-01\tfit", "sub-01\ttest")
-    table.write_text(text.replace("sub-12\ttest", "sub-12\tfit"))
+    text = table.read_text().replace("sub-11\tcalibrate", "sub-11\ttest")
+    table.write_text(text.replace("sub-12\ttest", "sub-12\tcalibrate"))
     (place.data / "healthy").rename(place.data / "other")
-    write_scan(place.data / "other", "sub-01", values=np.full(SHAPE, 7.0))
+    write_scan(place.data / "other", "sub-11", values=np.full(SHAPE, 7.0))
     table = suite_of().resolved()
     for cohort in table["cohorts"]:
         cohort["data"] = cohort["data"].replace("healthy", "other")
@@ -159,7 +160,7 @@ def test_a_reused_model_of_namesakes_in_another_data_set_is_named(place, options
     told = check(suite, elsewhere, options)
 
     assert len(told) == 1
-    assert "fitted on healthy, where 1 people are called as in cohort healthy (sub-01" in told[0]
+    assert "calibrated on healthy, where 1 people have names of cohort healthy (sub-11)" in told[0]
 
 
 def test_cases_that_a_method_learns_from_are_not_tested_on(place, options):
@@ -194,7 +195,7 @@ def test_a_map_of_nonsense_or_on_another_grid_is_a_failure_with_its_reason(place
     reasons = {one["id"]: one["reason"] for r in rows.values() for one in r["failed"]}
     assert set(reasons) == {"sub-21", "sub-22", "sub-23"}
     assert "NaN" in reasons["sub-21"]
-    assert "voxels" in reasons["sub-22"]
+    assert "lies on another grid than its scan" in reasons["sub-22"]
     assert reasons["sub-23"] == "has no map"
     assert rows["odd"]["figures"]["auprc"]["n"] == 2
     assert rows["odd"]["against"]["intensity"]["cases"] == 2

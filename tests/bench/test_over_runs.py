@@ -59,7 +59,9 @@ def method_of(case, scores, kind=CaseKind.LESION, names="abcdef") -> over_runs.T
     entrant, cohort = suite.methods[0], suite.cohorts[1]
     runs = [
         [
-            replace(case, row=replace(case.row, id=name, patient=name, kind=kind, score=float(score)))
+            replace(
+                case, row=replace(case.row, id=name, patient=name, kind=kind, score=float(score))
+            )
             for name, score in zip(names, of_run, strict=False)
         ]
         for of_run in scores

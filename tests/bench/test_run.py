@@ -17,12 +17,12 @@ import pytest
 import tomli_w
 
 from hale.bench.board import board_of
-from hale.bench.phantom import phantom_data
+from hale.bench.phantom import data_of, make_phantoms
 from hale.bench.place import Place
 from hale.bench.plan import jobs
 from hale.bench.planting import spot_of
 from hale.bench.run import as_it_is, hosts_of, run
-from hale.bench.suite import build_suite
+from hale.bench.suite_file import build_suite
 from hale.cli.app import run as command
 from hale.core.errors import Refused
 from hale.data.references import read_map
@@ -258,10 +258,9 @@ def test_a_case_without_a_common_brain_is_named(copied, options):
 
     board = board_of(as_it_is(whole_suite(), copied, options), options)
 
-    (told,) = [note for note in board["suite"]["notes"] if "own brain there" in note]
-    assert told.startswith("odd: neither the data nor intensity say")
-    assert "in 1 scans" in told
-    assert told.endswith("sub-21")
+    (told,) = [note for note in board["suite"]["notes"] if "in its own brain" in note]
+    assert told.startswith("odd: neither the data nor intensity say where the brain is in 1 scans")
+    assert "(sub-21):" in told
 
 
 def test_maps_of_another_model_or_file_are_no_figure(copied, options):
@@ -316,7 +315,6 @@ def test_a_model_of_another_recipe_or_base_is_not_taken_for_that_of_the_suite(co
 
     assert set(outcome.broken) == {"intensity.s0.f0", "intensity.s0.f1"}
     assert "was fitted with another [post]" in outcome.broken["intensity.s0.f0"]
-    assert not outcome.is_whole
     assert as_it_is(changed, copied, options).broken == outcome.broken
 
 
@@ -365,19 +363,21 @@ def test_a_suite_is_written_whole_or_not_at_all(copied, options, monkeypatch):
 def test_phantoms_of_other_settings_are_made_anew_and_nothing_else_is_taken_away(tmp_path):
     suite = suite_of(phantoms={"fit": 2, "standardise": 1, "calibrate": 1, "healthy": 1})
     few = replace(suite, phantoms=replace(suite.phantoms, fit=1, lesions=1))
-    scans = phantom_data(few, None, tmp_path) / "healthy"
+    place = data_of(few, None, tmp_path)
+    make_phantoms(few, place)
+    scans = place / "healthy"
     assert len(list(scans.glob("sub-*"))) == 5
     written = {path: path.stat().st_mtime_ns for path in scans.rglob("*.nii.gz")}
-    phantom_data(few, None, tmp_path)
+    make_phantoms(few, place)
     assert {path: path.stat().st_mtime_ns for path in scans.rglob("*.nii.gz")} == written
 
-    phantom_data(replace(few, phantoms=replace(few.phantoms, fit=2)), None, tmp_path)
+    make_phantoms(replace(few, phantoms=replace(few.phantoms, fit=2)), place)
     assert len(list(scans.glob("sub-*"))) == 6
 
     (tmp_path / "mine/phantoms").mkdir(parents=True)
     (tmp_path / "mine/phantoms/mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(Refused, match="holds something else"):
-        phantom_data(few, None, tmp_path / "mine")
+        make_phantoms(few, tmp_path / "mine/phantoms")
     assert (tmp_path / "mine/phantoms/mine.txt").is_file()
 
 
@@ -444,6 +444,85 @@ def test_a_suite_that_is_killed_goes_on_without_repeating_what_was_finished(plac
     assert len(board["rows"]) == 2 * 4
     assert not board["missing"]
     assert (out.board / "index.html").is_file()
+
+
+def test_what_fails_of_other_peoples_maps_shows_in_the_exit_status(place, tmp_path, capsys):
+    """Of eight maps one is missing, one holds a p of 2, one lies elsewhere."""
+    table = whole_suite().resolved()
+    table |= {"methods": table["methods"][4:], "baseline": "theirs", "healthy": ""}
+    table["cohorts"] = [{**one, "beside": ""} for one in table["cohorts"][1:3]]
+    table["methods"][0]["cohorts"] = ()
+    file = tmp_path / "made.toml"
+    file.write_text(tomli_w.dumps(table), encoding="utf-8")
+    maps = tmp_path / "maps/theirs"
+    for path in (place.maps / "theirs").glob("*.nii.gz"):
+        write(maps / path.name.split(".")[0] / "anomaly.nii.gz", read_map(path).values)
+    line = ["bench", str(file), "--data", str(place.data), "--out", str(tmp_path / "out")]
+    line += ["--maps", str(maps.parent), "--workers", "1", "--cache", str(tmp_path / "cache")]
+    assert command(line) == 0
+
+    values = read_map(maps / "sub-23/anomaly.nii.gz").values
+    shutil.rmtree(maps / "sub-21")
+    write(maps / "sub-23/pvalue.nii.gz", np.full(values.shape, 2, np.float32))
+    write(maps / "sub-25/anomaly.nii.gz", values, affine=np.diag([3.0, 3, 4.5, 1]))
+    assert command(line) == 3
+
+    told = json.loads((tmp_path / "out/leaderboard/leaderboard.json").read_text(encoding="utf-8"))
+    reasons = {one["id"]: one["reason"] for one in row(told, "theirs", "odd")["failed"]}
+    assert reasons["sub-21"] == "has no map"
+    assert "holds 2, and p is 0 to 1" in reasons["sub-23"]
+    assert "lies on another grid than its scan" in reasons["sub-25"]
+    assert row(told, "theirs", "even")["failed"] == []
+    capsys.readouterr()
+    assert command([*line, "--models", str(tmp_path / "nothing")]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_figures_and_plans_of_another_suite_are_refused(copied, capsys, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in copied.out.rglob("*")}
+    line = ["bench", "phantom", "--out", str(copied.out), "--cache", str(tmp_path / "cache")]
+
+    for way in ("--figures", "--dry-run"):
+        assert command([*line, way]) == 2
+        assert "holds the suite made" in capsys.readouterr().err
+
+    assert {path: path.stat().st_mtime_ns for path in copied.out.rglob("*")} == before
+
+
+def test_a_dry_run_refuses_what_the_run_would(place, tmp_path, capsys):
+    table = suite_of().resolved()
+    table["cohorts"][0]["split"] = "calibrate"
+    file = tmp_path / "made.toml"
+    file.write_text(tomli_w.dumps(table), encoding="utf-8")
+    line = ["bench", str(file), "--data", str(place.data), "--out", str(tmp_path / "out")]
+
+    assert command([*line, "--dry-run", "--cache", str(tmp_path / "cache")]) == 2
+    assert "is learnt from" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_phantoms_keeps_nothing(tmp_path, capsys):
+    line = ["bench", "phantom", "--out", str(tmp_path / "out"), "--dry-run"]
+    settings = ["--set", "phantoms.fit=1", "--set", "phantoms.calibrate=1"]
+
+    assert command([*line, *settings, "--cache", str(tmp_path / "cache")]) == 0
+    assert "planted:" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+
+    assert command(["bench", "phantom", "--out", str(tmp_path / "file")]) == 2
+    assert "give another --out" in capsys.readouterr().err
+
+
+def test_a_key_that_no_suite_has_is_refused_with_the_words_of_suites(tmp_path, capsys):
+    line = ["bench", "phantom", "--out", str(tmp_path / "out"), "--set", "method.lr=1e-3"]
+
+    assert command(line) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--set method.lr=1e-3" in said
+    assert "`hale bench` lists bundled ones" in said
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(place, tmp_path, capsys):

@@ -9,7 +9,8 @@ import pytest
 from hale.bench.place import Place
 from hale.bench.plan import jobs
 from hale.bench.planting import spots, spots_in
-from hale.bench.suite import Planted, Subjects, build_suite, read_suite, suites
+from hale.bench.suite import Planted, Subjects
+from hale.bench.suite_file import build_suite, read_suite, suites
 from hale.core.errors import Refused
 from hale.core.method import Supervision
 from hale.methods import METHODS
@@ -89,6 +90,7 @@ def test_a_circle_of_bases_is_refused():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"healthy": ""}, "healthy is empty, and is needed by intensity"),
         ({"baseline": "nobody"}, "baseline is 'nobody'"),
         ({"seeds": []}, "seeds"),
         ({"colour": "red"}, "colour"),

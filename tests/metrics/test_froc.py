@@ -145,8 +145,10 @@ def test_a_profile_is_small_and_ends_at_its_floor():
 
 
 def test_what_is_no_volume_is_refused():
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="needs a volume"):
         profile(np.zeros((2, 2)), np.zeros((2, 2), bool), voxel_ml=1.0)
+    with pytest.raises(ValueError, match="one shape"):
+        profile(np.zeros((2, 2, 1)), np.zeros((2, 2, 2), bool), voxel_ml=1.0)
     with pytest.raises(ValueError, match="not finite"):
         profile(np.full((2, 2, 2), np.nan), np.zeros((2, 2, 2), bool), voxel_ml=1.0)
 
@@ -169,3 +171,12 @@ def test_the_interval_of_a_size_is_of_the_lesions_of_that_size():
         assert one.low <= one.value <= one.high
         assert one.n == 12
     assert found[SizeBin.SMALL].value < found[None].value < found[SizeBin.MEDIUM].value
+
+
+def test_a_mask_that_is_none_is_refused():
+    score = np.zeros((3, 3, 3))
+    for wrong in (0.5, 255, np.nan):
+        with pytest.raises(ValueError, match="a mask holds values other than 0"):
+            profile(score, np.full((3, 3, 3), wrong), voxel_ml=0.001)
+        with pytest.raises(ValueError, match="a mask holds values other than 0"):
+            profile(score, score, voxel_ml=0.001, region=np.full((3, 3, 3), wrong))

@@ -78,3 +78,20 @@ def test_labels_count_as_marked_and_shapes_must_agree():
     assert count(labels, volume(TEN), voxel_ml=1.0).detected == (True,)
     with pytest.raises(ValueError, match="one shape"):
         count(volume(), volume(shape=(3, 3, 3)), voxel_ml=1.0)
+
+
+@pytest.mark.parametrize("wrong", [0.5, 255, -1, np.nan])
+def test_a_mask_that_is_none_is_refused(wrong):
+    truth = np.zeros((4, 4, 4))
+    truth[1, 1, 1] = wrong
+    with pytest.raises(ValueError, match="a mask holds values other than 0"):
+        count(truth > 0, truth, voxel_ml=0.001)
+    if wrong != 255:  # a component's number
+        with pytest.raises(ValueError, match="a mask holds values other than 0"):
+            count(truth, truth > 0, voxel_ml=0.001)
+
+
+@pytest.mark.parametrize("voxel_ml", [0.0, -1.0, np.nan, np.inf])
+def test_a_voxel_without_volume_is_refused(voxel_ml):
+    with pytest.raises(ValueError, match="ml is none"):
+        count(np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), voxel_ml=voxel_ml)

@@ -97,5 +97,21 @@ def test_an_empty_mask_has_no_distance():
     some = np.ones((2, 2, 2), bool)
     assert np.isnan(hausdorff95(some, ~some, (1.0, 1.0, 1.0)))
     assert np.isnan(hausdorff95(~some, some, (1.0, 1.0, 1.0)))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="needs a volume"):
         hausdorff95(some, some[0], (1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="one shape"):
+        hausdorff95(some, some[:1], (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("spacing", [(0.0, 1.0, 1.0), (-1.0, 1.0, 1.0), (np.nan, 1.0, 1.0)])
+def test_edges_that_are_no_lengths_are_refused(spacing):
+    ball = np.ones((3, 3, 3), bool)
+    with pytest.raises(ValueError, match="not three lengths in mm"):
+        hausdorff95(ball, ball, spacing)
+
+
+def test_a_mask_that_is_none_is_refused():
+    ball = np.ones((3, 3, 3))
+    for truth in (ball * 0.5, ball * 255, ball * np.nan):
+        with pytest.raises(ValueError, match="a mask holds values other than 0"):
+            hausdorff95(ball, truth, (1.0, 1.0, 1.0))

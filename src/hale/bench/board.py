@@ -26,6 +26,11 @@ from hale.pipeline.job import Options
 from hale.pipeline.versions import versions
 from hale.pipeline.workers import Failure
 
+SAID = 3
+"""Scans that a note names."""
+LEFT_OUT = "the suite leaves it out"
+"""Why a method is missing that nobody asked for."""
+
 
 def board_of(outcome: Outcome, options: Options) -> Json:
     """Measure all maps and return the leaderboard.
@@ -67,6 +72,12 @@ def board_of(outcome: Outcome, options: Options) -> Json:
     return plain
 
 
+def is_whole(board: Json) -> bool:
+    """Say whether everything that the suite asks for is there."""
+    wanted = [one for one in board["missing"] if one["reason"] != LEFT_OUT]
+    return not wanted and not any(row["failed"] for row in board["rows"])
+
+
 def write_board(board: Json, outcome: Outcome) -> None:
     """Write ``leaderboard.json``, ``leaderboard.md`` and ``index.html``."""
     folder = outcome.place.board
@@ -106,7 +117,7 @@ def _missing(entrant: Entrant, cohort: Cohort, reason: str) -> Json:
 def _absence(entrant: Entrant, cohort: Cohort, jobs: Sequence[Job], outcome: Outcome) -> str | None:
     """Return why a method has nothing on a cohort, if that is known."""
     if entrant.cohorts and cohort.name not in entrant.cohorts:
-        return "the suite leaves it out"
+        return LEFT_OUT
     broken = [outcome.broken.get(str(job.run)) for job in jobs]
     return broken[0] if all(broken) else None
 
@@ -143,8 +154,8 @@ def _told_of_regions(cohort: Cohort, outcome: Outcome) -> Iterator[str]:
     if apart:
         yield (
             f"{cohort.name}: neither the data nor {outcome.suite.baseline} say where the brain is "
-            f"in {len(apart)} scans: each method is ranked in its own brain there: "
-            f"{', '.join(apart)}"
+            f"in {len(apart)} scans ({', '.join(apart[:SAID])}{', ...' if apart[SAID:] else ''}): "
+            "there each method is ranked in its own brain, or in the whole grid without one"
         )
 
 

@@ -61,7 +61,7 @@ def checked(
             a threshold and is tested by it; twice in a cohort; a mask that is no mask, on another
             grid, or of a lesion in a scan said to be healthy; a reused model that knows the tests.
     """
-    learnt = [_healthy(suite, place, cache)]
+    learnt = [_healthy(suite, place, cache)] if suite.healthy else []
     if suite.cases:
         learnt.append(_patients(suite, place, cache))
     for cohort in suite.cohorts:
@@ -255,15 +255,19 @@ def _namesakes(job: Job, healthy: Path, cohorts: Mapping[str, Sequence[Entry]]) 
     """
     if job.model is None or not is_model(job.model):
         return
-    fit = read_about(job.model)[0].provenance.get("fit", {})
+    provenance = read_about(job.model)[0].provenance
+    fit = provenance.get("fit", {})
     known = {bare(name) for name in fit.get("people", ())}
-    if fit.get("data") == healthy.name or not known:
+    for part in (Split.STANDARDISE, Split.CALIBRATE):
+        known.update(bare(name) for name in provenance.get(part, {}).get("scans", ()))
+    if fit.get("data") == healthy.name:
         return
     for cohort in job.cohorts:
-        alike = sorted({e.person for e in cohorts[cohort.name] if bare(e.person) in known})
+        entries = cohorts[cohort.name]
+        alike = sorted({e.person for e in entries if known & {bare(e.person), bare(e.id)}})
         if alike:
             yield (
-                f"{job.run}: fitted on {fit.get('data')}, where {len(alike)} people are called as "
-                f"in cohort {cohort.name} ({', '.join(alike[:3])}, ...): its figures hold only if "
-                f"they are others"
+                f"{job.run}: fitted or calibrated on {fit.get('data')}, where {len(alike)} people "
+                f"have names of cohort {cohort.name} ({', '.join(alike[:3])}): "
+                "its figures hold only if these are others"
             )

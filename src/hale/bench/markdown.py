@@ -52,8 +52,7 @@ method is calibrated. **Oracle** takes the best threshold on the test set itself
 `dice_at_alpha` is that of the mask, `dice_at_fpr01` that of the voxels at a false-positive rate
 of 1 % on healthy scans. A **gap** is the Dice lost from the oracle to the other point. Flagged
 healthy test scans stand beside the range that chance explains (beta-binomial, 95 %). Of several
-seeds and folds, figures are means with their spread; flagged scans, curves and single scans are
-those of the first."""
+seeds and folds, figures are means with their spread; flagged scans are those of the first."""
 
 
 def write_markdown(board: Json, path: Path) -> None:

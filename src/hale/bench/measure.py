@@ -83,7 +83,7 @@ def measured(
     """
     folder = maps_folder(job, cohort, place)
     if not folder.is_dir():
-        return [], [Failure(id=cohort.name, reason="there are no maps")]
+        return [], [Failure(id=cohort.name, reason=f"there are no maps in {folder}")]
     try:
         maps = find_maps(folder)
     except Refused as refusal:
@@ -215,10 +215,13 @@ def _case(entry: Entry, files: MapFiles, ruler: Ruler) -> tuple[Maps, Mask]:
     Voxels that the data set leaves out of its evaluation are left out of everything.
 
     Raises:
-        Refused: As `read_case`; a mask on another grid.
+        Refused: As `read_case`; a map on another grid than its scan.
     """
-    case, truth = read_case(files, None, within=brain_of(entry, ruler.baseline))
     grid = read_grid(files.anomaly)
+    if not grid.is_the_same_as(read_grid(entry.path)):
+        why = f"lies on another grid than its scan {entry.path.name}"
+        raise Refused(str(files.anomaly), why, "resample the map to the scan")
+    case, truth = read_case(files, None, within=brain_of(entry, ruler.baseline))
     if case.within is None and ruler.extracted:
         case = replace(case, within=read_on(entry.path, grid) > 0)
     if case.brain is None and case.within is not None:

@@ -36,11 +36,6 @@ class Outcome:
     failed: dict[tuple[str, str], list[Failure]] = field(default_factory=dict)
     """Scans of a run and a cohort that have no map, and why; `ALL`: the cohort as a whole."""
 
-    @property
-    def is_whole(self) -> bool:
-        """Say whether nothing failed."""
-        return not self.broken and not any(self.failed.values())
-
     def reasons(self, run: Run, cohort: str) -> dict[str, Failure]:
         """Return why scans of a run have no map, by id; a run without a model fails on all."""
         known = {one.id: one for one in self.failed.get((str(run), cohort), ())}

@@ -2,13 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from hale.bench.place import PHANTOMS
-from hale.bench.suite import Suite
+from hale.bench.place import PHANTOMS, Place
+from hale.bench.suite import Phantoms, Suite
 from hale.core.errors import Refused
 from hale.data.phantom import write_cohort
 
@@ -16,17 +18,16 @@ MADE = "phantoms.json"
 """Beside phantoms: what they were made by."""
 
 
-def phantom_data(suite: Suite, data: Path | None, out: Path) -> Path:
-    """Return the folder that a suite's folders of scans lie in.
+def data_of(suite: Suite, data: Path | None, out: Path) -> Path:
+    """Return the folder that a suite's folders of scans lie in: below ``out`` if it is made.
 
     Args:
-        suite: If it describes phantoms, they are made below ``out``, unless just these are there.
+        suite: Which.
         data: As it was given.
         out: Of the benchmark.
 
     Raises:
-        Refused: Data for a suite that makes its own, or none for one that does not; something else
-            where phantoms are to go.
+        Refused: Data for a suite that makes its own, or none for one that does not.
     """
     if suite.phantoms is None:
         if data is None:
@@ -34,23 +35,46 @@ def phantom_data(suite: Suite, data: Path | None, out: Path) -> Path:
         return data.resolve()
     if data is not None:
         raise Refused(f"--data {data}", "is of no use: the suite makes phantoms", "leave it out")
-    folder = out.resolve() / PHANTOMS
+    return out.resolve() / PHANTOMS
+
+
+def make_phantoms(suite: Suite, folder: Path) -> None:
+    """Make the phantoms that a suite describes, if it does, unless just these are there.
+
+    Raises:
+        Refused: The folder holds something else, or cannot be written.
+    """
+    if suite.phantoms is None or _are_made(suite.phantoms, folder):
+        return
     settings = asdict(suite.phantoms)
-    if _made(folder) != {**settings, "whole": True}:
+    try:
         _clear(folder)
         _mark(folder, {**settings, "whole": False})
         write_cohort(folder / suite.healthy, **settings)
         _mark(folder, {**settings, "whole": True})
-    return folder
+    except OSError as error:
+        why = f"cannot be written ({error.strerror or error})"
+        raise Refused(str(folder.parent), why, "give another --out") from None
 
 
-def _made(folder: Path) -> dict[str, Any] | None:
-    """Return what the phantoms of a folder were made by, and whether all are there."""
+@contextmanager
+def rehearsed(suite: Suite, place: Place) -> Iterator[Place]:
+    """Yield a place whose data are there, though phantoms for a moment only: nothing is kept."""
+    if suite.phantoms is None or _are_made(suite.phantoms, place.data):
+        yield place
+        return
+    with TemporaryDirectory() as folder:
+        make_phantoms(suite, Path(folder) / PHANTOMS)
+        yield replace(place, data=Path(folder) / PHANTOMS)
+
+
+def _are_made(phantoms: Phantoms, folder: Path) -> bool:
+    """Say whether a folder holds all phantoms of just these settings."""
     try:
-        told: dict[str, Any] = json.loads((folder / MADE).read_text(encoding="utf-8"))
+        told = json.loads((folder / MADE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return told
+        return False
+    return bool(told == {**asdict(phantoms), "whole": True})
 
 
 def _mark(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -91,7 +91,8 @@ def _job(suite: Suite, place: Place, entrant: Entrant, run: Run) -> Job:
         model, reused = there or place.model(run), there is not None
     if entrant.maps and place.maps is None:
         what = f"method {entrant.name}"
-        raise Refused(what, f"is the maps in {entrant.maps}", "give --maps FOLDER")
+        why = f"is maps by other software, in a folder {entrant.maps}"
+        raise Refused(what, why, "give the folder above it as --maps FOLDER")
     return Job(
         run=run,
         entrant=entrant,

@@ -11,9 +11,8 @@ import numpy as np
 from hale.bench import tally
 from hale.bench.card import card_of
 from hale.bench.figures import figures_of
-from hale.bench.measured import Measured
 from hale.bench.outcome import Outcome
-from hale.bench.over_runs import Json, Tested, figure_of, mean_figure
+from hale.bench.over_runs import Json, Tested, figure_of, mean_figure, mean_of
 from hale.bench.points import Points, points_of
 from hale.bench.scenes import write_scenes
 from hale.bench.suite import Kind
@@ -75,7 +74,7 @@ def row_of(one: Tested, tested: Mapping[str, Tested], outcome: Outcome) -> Json:
         "pairs": {},
         "by_lesion": _by_lesion(one, outcome),
         "by_size": {} if cohort.kind is Kind.HEALTHY else _by_size(one, outcome),
-        "cases": [_case(case) for case in one.first_run],
+        "cases": _cases(one),
         "curves": _curves(one, healthy),
         "pictures": write_scenes(one.first_run, one.jobs[0], cohort, outcome),
         "failed": [asdict(failure) for failure in one.failed],
@@ -162,9 +161,20 @@ def _of_size(counts: Any, size: SizeBin) -> tuple[int, int]:
     return len(hits), sum(hits)
 
 
-def _case(case: Measured) -> Json:
-    known = {name: getattr(case.row, name, math.nan) for name in CASE}
-    return {**known, "kind": str(case.row.kind), **case.own}
+def _cases(one: Tested) -> list[Json]:
+    """Return the figures of each case, means over the runs that have it."""
+    by_id: dict[str, list[Json]] = {}
+    for case in one.everything:
+        known = {name: getattr(case.row, name, math.nan) for name in CASE}
+        told = {**known, "kind": str(case.row.kind), **case.own}
+        by_id.setdefault(case.row.id, []).append(told)
+    return [
+        {
+            name: value if isinstance(value, str) else mean_of([one[name] for one in some])
+            for name, value in some[0].items()
+        }
+        for some in by_id.values()
+    ]
 
 
 def _curves(one: Tested, healthy: Tested | None) -> Json:

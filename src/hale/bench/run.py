@@ -15,8 +15,9 @@ from hale.bench.cohorts import scans_of
 from hale.bench.guards import checked
 from hale.bench.models import fit_model, refuse_other_recipe, remarks
 from hale.bench.outcome import ALL, Outcome, attempt
+from hale.bench.phantom import make_phantoms, rehearsed
 from hale.bench.place import PHANTOMS, Place
-from hale.bench.plan import Job, jobs
+from hale.bench.plan import Job, described, jobs
 from hale.bench.planting import planted, there
 from hale.bench.suite import Cohort, Kind, Suite
 from hale.core.errors import Refused
@@ -49,6 +50,8 @@ def run(suite: Suite, place: Place, options: Options) -> Outcome:
         Refused: A folder of another suite; what `hale.bench.guards.checked` refuses.
     """
     todo = jobs(suite, place)
+    refuse_place(suite, place)
+    make_phantoms(suite, place.data)
     hosts = hosts_of(suite, place)
     told = checked(suite, place, todo, hosts, options.cache) + remarks(todo)
     claim(suite, place)
@@ -65,15 +68,28 @@ def run(suite: Suite, place: Place, options: Options) -> Outcome:
     return outcome
 
 
-def claim(suite: Suite, place: Place) -> None:
-    """Put the suite's name on the folder; the same suite may have changed.
-
-    Methods and cohorts may be added: models are known by recipe and people, maps by their model,
-    figures by the files that they are of.
+def rehearse(suite: Suite, place: Place, options: Options) -> list[str]:
+    """Return the plan and its cost, a line each, and what readers will be told; write nothing.
 
     Raises:
-        Refused: The folder holds something else, or cannot be written.
+        Refused: What `run` would refuse.
     """
+    refuse_place(suite, place)
+    with rehearsed(suite, place) as there:
+        todo, hosts = jobs(suite, there), hosts_of(suite, there)
+        told = checked(suite, there, todo, hosts, options.cache) + remarks(todo)
+        return [*described(suite, there, todo, hosts), *told]
+
+
+def refuse_place(suite: Suite, place: Place) -> None:
+    """Refuse to work where results of something else are, or where models and maps are not.
+
+    Raises:
+        Refused: Names the folder.
+    """
+    for option, folder in (("--models", place.models), ("--maps", place.maps)):
+        if folder is not None and not folder.is_dir():
+            raise Refused(f"{option} {folder}", "is not a folder", "correct it, or leave it out")
     try:
         there = [path for path in place.out.glob("*") if path.name != PHANTOMS]
         if there and not place.suite.is_file():
@@ -81,6 +97,21 @@ def claim(suite: Suite, place: Place) -> None:
             raise Refused(str(place.out), why, "give another --out")
         if place.suite.is_file() and (name := read_table(place.suite).get("name")) != suite.name:
             raise Refused(str(place.out), f"holds the suite {name}", "give another --out")
+    except OSError as error:
+        why = f"cannot be read ({error.strerror or error})"
+        raise Refused(str(place.out), why, "give another --out") from None
+
+
+def claim(suite: Suite, place: Place) -> None:
+    """Put the suite's name on the folder; the same suite may have changed.
+
+    Methods and cohorts may be added: models are known by recipe and people, maps by their model,
+    figures by the files that they are of.
+
+    Raises:
+        Refused: The folder cannot be written.
+    """
+    try:
         place.out.mkdir(parents=True, exist_ok=True)
         part = place.suite.with_name(f".{place.suite.name}.part")
         part.write_text(tomli_w.dumps(suite.resolved()), encoding="utf-8")
@@ -183,6 +214,7 @@ def as_it_is(suite: Suite, place: Place, options: Options) -> Outcome:
     """
     if not place.suite.is_file():
         raise Refused(str(place.out), "holds no benchmark", "run it first, without --figures")
+    refuse_place(suite, place)
     todo, hosts = jobs(suite, place), hosts_of(suite, place)
     told = checked(suite, place, todo, hosts, options.cache) + remarks(todo)
     cases = {cohort.name: there(cohort, hosts[cohort.name], place) for cohort in suite.cohorts}

@@ -175,9 +175,8 @@ def flagged(healthy: Json | None) -> str:
     """Return how many healthy test scans were flagged, beside the range that chance explains."""
     if healthy is None:
         return NOTHING
-    outside = "" if in_range(healthy) else ", outside"
-    expected = f"{healthy['low']} to {healthy['high']}"
-    return f"{healthy['flagged']} of {healthy['of']} (expected {expected}{outside})"
+    expected = f"{healthy['low']} to {healthy['high']}{'' if in_range(healthy) else ', outside'}"
+    return f"{healthy['flagged']} of {healthy['of']} (expected {expected})"
 
 
 def in_range(healthy: Json) -> bool:
@@ -214,7 +213,8 @@ def missing_elsewhere(board: Json) -> list[Json]:
 def groups_of(board: Json, cohort: Json) -> list[Group]:
     """Return a cohort's rows by supervision, supervised last; within a group the best come first.
 
-    The suite's order stays where nothing may be ranked: few patients, no lesions.
+    Rows that lack scans come after those that do not: they were spared what they failed on. The
+    suite's order stays where nothing may be ranked: few patients, no lesions.
     """
     rows = rows_of(board, cohort)
     known = [*GROUPS, *(row["supervision"] for row in rows)]
@@ -223,7 +223,7 @@ def groups_of(board: Json, cohort: Json) -> list[Group]:
     for supervision in sorted(found, key=lambda name: "lesion" in name):
         members = [row for row in rows if row["supervision"] == supervision]
         if is_ranked(cohort):
-            members.sort(key=lambda row: _worst_last(figure_of(row, board["suite"]["figure"])))
+            members.sort(key=lambda row: _worst_last(row, board["suite"]["figure"]))
         groups.append(
             Group(
                 title=group_title(supervision),
@@ -239,9 +239,9 @@ def group_title(supervision: str) -> str:
     return GROUPS.get(supervision, f"Learns from: {supervision}")
 
 
-def _worst_last(figure: Json | None) -> float:
-    value = value_of(figure)
-    return math.inf if value is None else -value
+def _worst_last(row: Json, name: str) -> tuple[bool, float]:
+    value = value_of(figure_of(row, name))
+    return bool(row["failed"]), math.inf if value is None else -value
 
 
 def verdict_of(row: Json, cohort: Json, baseline: str) -> str:

@@ -13,7 +13,6 @@ from hale.cli.arguments import (
     JsonOption,
     PrecisionOption,
     RamOption,
-    SettingOption,
     WorkersOption,
     crew_of,
     warn,
@@ -46,7 +45,10 @@ def command(
     maps: Annotated[
         Path | None, typer.Option(help="Folder that maps by other software lie in.")
     ] = None,
-    setting: SettingOption = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a key of the suite, e.g. draws=500. Repeatable."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and its cost.")
     ] = False,
@@ -81,7 +83,7 @@ def command(
 
       hale bench soop-flair --data scans/ --models models/ --out bench
     """
-    from hale.bench.suite import read_suite
+    from hale.bench.suite_file import read_suite
 
     if suite is None:
         _list(json=json)
@@ -89,23 +91,19 @@ def command(
     chosen = read_suite(suite, setting or ())
     if out is None:
         raise Refused("--out", "is missing", "name a folder for models, maps and results")
-    from hale.bench.board import board_of, write_board
-    from hale.bench.phantom import phantom_data
+    from hale.bench.board import board_of, is_whole, write_board
+    from hale.bench.phantom import data_of
     from hale.bench.place import Place
-    from hale.bench.plan import described, jobs
-    from hale.bench.run import as_it_is, hosts_of, run
+    from hale.bench.run import as_it_is, rehearse, run
     from hale.io.cache import Cache
     from hale.pipeline.job import Options
 
     place = Place(
-        data=phantom_data(chosen, data, out),
+        data=data_of(chosen, data, out),
         out=out.resolve(),
         models=None if models is None else models.resolve(),
         maps=None if maps is None else maps.resolve(),
     )
-    if dry_run:
-        say("\n".join(described(chosen, place, jobs(chosen, place), hosts_of(chosen, place))))
-        return
     with Bars() as bars:
         options = Options(
             device=device,
@@ -116,6 +114,9 @@ def command(
             progress=bars,
             tell=warn,
         )
+        if dry_run:
+            say("\n".join(rehearse(chosen, place, options)))
+            return
         outcome = (as_it_is if only_figures else run)(chosen, place, options)
         board = board_of(outcome, options)
     write_board(board, outcome)
@@ -123,7 +124,7 @@ def command(
         print_json(board)
     else:
         _tell(place)
-    if not outcome.is_whole:
+    if not is_whole(board):
         raise typer.Exit(FINISHED_WITH_FAILURES)
 
 
@@ -135,7 +136,7 @@ def _tell(place: "Place") -> None:
 
 def _list(*, json: bool) -> None:
     """Print the bundled suites."""
-    from hale.bench.suite import read_suite, suites
+    from hale.bench.suite_file import read_suite, suites
 
     titles = {name: read_suite(name).title for name in suites()}
     if json:

@@ -10,7 +10,7 @@ doi:10.2202/1544-6115.1585 (the + 1 of random exchanges); Holm 1979, Scandinavia
 Statistics 6, 65-70.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -19,19 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hale.metrics.bootstrap import Interval, bootstrap, groups_of
+from hale.metrics.permutation import EXACT, counted, permuted
 from hale.metrics.voxel import NAN
 
 RANKED_FROM = 3
 """Patients: fewer give a figure and a picture, no ranking."""
-EXACT = 36
-"""Patients up to whom every exchange of a mean is counted: two halves of 2 ** 18 sums."""
-CHUNK = 4096
-"""Exchanges that are computed at once."""
 
 Mixed = Callable[[np.ndarray, np.ndarray], float]
 """Figure of the cases whose indices ``(n,)`` are given, each from the method (0 or 1) beside it."""
-Null = Callable[[np.ndarray], np.ndarray]
-"""Differences ``(m,)`` of rows of booleans ``(m, people)`` that say whose results are exchanged."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -118,9 +113,9 @@ def paired(
         return differences
 
     if len(groups) <= EXACT:
-        return _compared(interval, len(groups), lambda: _counted(sums / len(gaps)))
+        return _compared(interval, len(groups), lambda: counted(sums / len(gaps)))
     return _compared(
-        interval, len(groups), lambda: _permuted(null, interval.value, len(groups), draws, seed)
+        interval, len(groups), lambda: permuted(null, interval.value, len(groups), draws, seed)
     )
 
 
@@ -167,7 +162,7 @@ def paired_pooled(
         seed=seed,
     )
     return _compared(
-        interval, len(groups), lambda: _permuted(null, interval.value, len(groups), draws, seed)
+        interval, len(groups), lambda: permuted(null, interval.value, len(groups), draws, seed)
     )
 
 
@@ -252,57 +247,3 @@ def _compared(interval: Interval, people: int, test: Callable[[], float]) -> Com
         cases=interval.n,
         patients=people,
     )
-
-
-def _counted(parts: np.ndarray) -> float:
-    """Return the share of all signs of ``(people,)`` parts whose sum is as far from 0 as theirs.
-
-    Exact, by the sums of two halves: of each sum of one, a search among the sorted sums of the
-    other counts the pairs.
-    """
-    seen = abs(parts.sum())
-    least = seen * (1 - 1e-9) - 1e-15  # equal but for rounding is equal
-    if least <= 0:
-        return 1.0
-    half = len(parts) // 2
-    one, other = _signed_sums(parts[:half]), np.sort(_signed_sums(parts[half:]))
-    above = len(other) - np.searchsorted(other, least - one, side="left")
-    below = np.searchsorted(other, -least - one, side="right")
-    return float((above.sum() + below.sum()) / 2.0 ** len(parts))
-
-
-def _signed_sums(parts: np.ndarray) -> np.ndarray:
-    """Return the ``2 ** n`` sums of ``(n,)`` parts under all signs."""
-    sums = np.zeros(1)
-    for part in parts:
-        sums = np.concatenate([sums + part, sums - part])
-    return sums
-
-
-def _permuted(null: Null, seen: float, people: int, draws: int, seed: int) -> float:
-    """Return the two-sided p-value: exact if all exchanges are tried, else with + 1 for the seen.
-
-    An exact count includes the difference seen already: it is the exchange of nobody.
-    """
-    if np.isnan(seen):
-        return NAN
-    exact = 2**people <= draws
-    least = abs(seen) * (1 - 1e-9) - 1e-15  # equal but for rounding is equal
-    extreme, defined = (0, 0) if exact else (1, 1)
-    for swapped in _exchanges(people, draws, seed):
-        size = np.abs(null(swapped))
-        extreme += int((size >= least).sum())
-        defined += int((~np.isnan(size)).sum())
-    return extreme / defined
-
-
-def _exchanges(people: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield whose results are exchanged, ``(m, people)`` at a time: all ways, or random ones."""
-    rng = np.random.default_rng(seed)
-    total = min(2**people, draws)
-    for start in range(0, total, CHUNK):
-        count = min(CHUNK, total - start)
-        if 2**people <= draws:
-            yield (np.arange(start, start + count)[:, None] >> np.arange(people) & 1).astype(bool)
-        else:
-            yield rng.integers(2, size=(count, people), dtype=np.uint8).astype(bool)

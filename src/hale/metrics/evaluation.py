@@ -91,7 +91,7 @@ class Row:
     precision_at_fpr01: float
     recall_at_fpr01: float
     fpr01: float
-    """Share of normal voxels of the region with p <= 0.01: 1 - specificity."""
+    """Share of normal voxels of the region with p <= 0.01."""
     l1_ratio: float
     lesions: float
     lesions_detected: float

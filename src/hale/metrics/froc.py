@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 
 from hale.metrics.bootstrap import Interval, Statistic, bootstrap
 from hale.metrics.lesion import MIN_OVERLAP, SizeBin
-from hale.metrics.voxel import NAN
+from hale.metrics.voxel import NAN, volume_of
 
 REACH = 0.1
 """Share of a scan's normal voxels that a threshold may mark; below, a whole brain would be one
@@ -91,11 +91,12 @@ def profile(
             is never marked.
 
     Raises:
-        ValueError: The shapes differ or are not three-dimensional, a score is not finite.
+        ValueError: The shapes differ or are not three-dimensional; a mask that is none; a score
+            that is not finite.
     """
-    values, lesion = np.asarray(score, np.float32), np.asarray(truth, bool)
-    inside = np.ones(lesion.shape, bool) if region is None else np.asarray(region, bool)
-    if not values.shape == lesion.shape == inside.shape or values.ndim != 3:
+    values, lesion = np.asarray(score, np.float32), volume_of(truth)
+    inside = np.ones(lesion.shape, bool) if region is None else volume_of(region)
+    if not values.shape == lesion.shape == inside.shape:
         msg = f"needs volumes of one shape, not {values.shape}, {lesion.shape} and {inside.shape}"
         raise ValueError(msg)
     if not np.isfinite(values[inside]).all():

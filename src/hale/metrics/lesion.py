@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import label
 
+from hale.metrics.voxel import volume_of
+
 MIN_OVERLAP = 0.1
 """Share of a lesion's voxels that must be marked for it to count as detected."""
 
@@ -49,15 +51,19 @@ def count(found: ArrayLike, truth: ArrayLike, *, voxel_ml: float) -> Counts:
     """Return the lesions and findings of one scan.
 
     Args:
-        found: ``(i, j, k)``, above 0 where marked.
-        truth: Same shape, above 0 where lesion.
+        found: ``(i, j, k)``, booleans, 0 and 1, or numbered components.
+        truth: Same shape, booleans or 0 and 1.
         voxel_ml: Volume of a voxel, ml.
 
     Raises:
-        ValueError: The shapes differ or are not three-dimensional.
+        ValueError: The shapes differ or are not three-dimensional; a mask that is none; a volume
+            that is not above 0.
     """
-    marked, lesion = np.asarray(found) > 0, np.asarray(truth) > 0
-    if marked.shape != lesion.shape or marked.ndim != 3:
+    if not 0 < voxel_ml < np.inf:
+        msg = f"a voxel of {voxel_ml} ml is none"
+        raise ValueError(msg)
+    marked, lesion = volume_of(found, numbered=True), volume_of(truth)
+    if marked.shape != lesion.shape:
         msg = f"needs two volumes of one shape, not {marked.shape} and {lesion.shape}"
         raise ValueError(msg)
     lesions, lesion_count = label(lesion, np.ones((3, 3, 3)))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import binary_erosion, distance_transform_edt, generate_binary_structure
 
-from hale.metrics.voxel import NAN
+from hale.metrics.voxel import NAN, volume_of
 
 SHARE = 95.0
 """Per cent of a surface that lies nearer."""
@@ -22,16 +22,21 @@ def hausdorff95(found: ArrayLike, truth: ArrayLike, spacing: tuple[float, float,
     and back, not the percentile of both together. NaN if either mask is empty: print recall beside.
 
     Args:
-        found: ``(i, j, k)``, above 0 where marked.
-        truth: Same shape, above 0 where lesion.
+        found: ``(i, j, k)``, booleans, 0 and 1, or numbered components.
+        truth: Same shape, booleans or 0 and 1.
         spacing: Edges of a voxel along i, j and k, mm.
 
     Raises:
-        ValueError: The shapes differ or are not three-dimensional.
+        ValueError: The shapes differ or are not three-dimensional; a mask that is none; an edge
+            that is no length.
     """
-    marked, lesion = np.asarray(found) > 0, np.asarray(truth) > 0
-    if marked.shape != lesion.shape or marked.ndim != 3:
+    marked, lesion = volume_of(found, numbered=True), volume_of(truth)
+    if marked.shape != lesion.shape:
         msg = f"needs two volumes of one shape, not {marked.shape} and {lesion.shape}"
+        raise ValueError(msg)
+    edges = np.asarray(spacing, np.float64)
+    if edges.shape != (3,) or not ((edges > 0) & np.isfinite(edges)).all():
+        msg = f"spacing is {spacing}, not three lengths in mm"
         raise ValueError(msg)
     if not marked.any() or not lesion.any():
         return NAN

@@ -209,5 +209,27 @@ def yes_no(values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     return given.astype(bool).ravel()
 
 
+def volume_of(values: ArrayLike, *, numbered: bool = False) -> np.ndarray:
+    """Return a mask ``(i, j, k)`` as booleans.
+
+    Args:
+        values: Booleans, or 0 and 1.
+        numbered: Whether components may be numbered: each whole number above 0 is marked.
+
+    Raises:
+        ValueError: It is no volume, or no such mask.
+    """
+    given = np.asarray(values)
+    if given.ndim != 3:
+        msg = f"needs a volume, not {given.shape}"
+        raise ValueError(msg)
+    if not numbered:
+        return yes_no(given, given.shape).reshape(given.shape)
+    if given.dtype != bool and not ((given >= 0) & (given == np.rint(given))).all():
+        msg = "a mask holds values other than 0 and whole numbers above it"
+        raise ValueError(msg)
+    return given > 0
+
+
 def _ratio(part: float | int, whole: float | int) -> float:
     return part / whole if whole else NAN

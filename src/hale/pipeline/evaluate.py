@@ -14,7 +14,7 @@ from rich.table import Table
 
 from hale.core.errors import Refused
 from hale.core.grid import Grid
-from hale.core.types import Labels, Mask
+from hale.core.types import Labels, Map, Mask
 from hale.data.references import (
     MapFiles,
     find_brains,
@@ -154,13 +154,22 @@ def read_case(
         anomaly=anomaly.values,
         brain=brain,
         within=None if within is None else read_mask(within, grid),
-        pvalue=None if files.pvalue is None else read_on(files.pvalue, grid),
+        pvalue=None if files.pvalue is None else _pvalues_of(files.pvalue, grid),
         mask=None if files.mask is None else _labels_of(files.mask, grid),
         voxel_ml=grid.voxel_ml,
         spacing=grid.spacing,
     )
     lesion = np.zeros(grid.shape, bool) if reference is None else read_mask(reference, grid)
     return case, lesion
+
+
+def _pvalues_of(path: Path, grid: Grid) -> Map:
+    """Return a map of p-values; what is none is refused."""
+    values: Map = read_on(path, grid)
+    if values.min() < 0 or values.max() > 1:
+        worst = values.min() if values.min() < 0 else values.max()
+        raise Refused(str(path), f"holds {worst:g}, and p is 0 to 1", "correct it, or take it away")
+    return values
 
 
 def _labels_of(path: Path, grid: Grid) -> Labels:

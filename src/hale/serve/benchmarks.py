@@ -185,7 +185,7 @@ def _entries(
     from hale.bench.cohorts import scans_of
     from hale.bench.place import Place
     from hale.bench.planting import there
-    from hale.bench.suite import read_suite
+    from hale.bench.suite_file import read_suite
 
     del changed
     if data is None:
