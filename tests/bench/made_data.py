@@ -14,6 +14,17 @@ AFFINE = np.diag([3.0, 3.0, 4.0, 1.0])
 HEALTHY = {"fit": 4, "standardise": 3, "calibrate": 4, "test": 3}
 ILL = tuple(range(21, 29))
 GIVEN = ["prep.slots=[['FLAIR']]", "prep.mode=given", "calibration.alpha=0.2"]
+DAE = [*GIVEN, "method.width=4", "method.steps=3", "method.batch=4"]
+PLANTED = {
+    "name": "planted",
+    "data": "healthy",
+    "kind": "synthetic",
+    "contrast": "FLAIR",
+    "split": "test",
+    "beside": "healthy",
+    "extracted": True,
+    "lesions": {"volumes_ml": [0.8, 2.0], "contrasts_sd": [-2.0, 3.0], "cells_per_scan": 2},
+}
 
 
 def write_scan(folder: Path, name: str, *, ill: bool = False, values: Any = None) -> Path:
@@ -82,3 +93,20 @@ def suite_of(**changes: Any) -> Suite:
         ],
     }
     return build_suite({**table, **changes})
+
+
+def whole_suite() -> Suite:
+    """Return a suite of every kind of method: one breaks, one is other people's."""
+    cohorts = [*suite_of().resolved()["cohorts"], PLANTED]
+    methods = [
+        {"name": "intensity", "recipe": "intensity-default", "settings": GIVEN},
+        {"name": "dae", "recipe": "dae-small", "settings": DAE},
+        {"name": "broken", "recipe": "dae-small", "settings": [*GIVEN, "calibration.alpha=0.01"]},
+        {"name": "alone", "single": "intensity", "settings": ["prep.mode=given"]},
+        {"name": "theirs", "maps": "theirs", "supervision": "healthy scans", "cohorts": ["odd"]},
+    ]
+    return suite_of(cohorts=cohorts, methods=methods, seeds=[0, 1], folds=2)
+
+
+def row(board: dict[str, Any], method: str, cohort: str) -> dict[str, Any]:
+    return next(r for r in board["rows"] if (r["method"], r["cohort"]) == (method, cohort))
