@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from hale.core.errors import Refused
-from hale.core.grid import Grid
-from hale.prep.template import template_of
+from hale.core.grid import Grid, resample
+from hale.prep.template import template_of, template_on
+from hale.prep.working import smoothed
 
 GRID = Grid(shape=(100, 120, 100), affine=np.diag([2.0, 2.0, 2.0, 1.0]))
 
@@ -45,3 +46,14 @@ def test_what_is_no_brain_alone_is_no_template(values, tmp_path):
     assert (values == values[0, 0, 0]).mean() > 0.3
     with pytest.raises(Refused, match="is no brain-extracted template"):
         template_of(written(values, tmp_path))
+
+
+def test_scans_of_one_spacing_share_a_template_and_others_have_their_own():
+    coarse = Grid(shape=(32, 36, 10), affine=np.diag([3.0, 3.0, 4.0, 1.0]))
+    template = template_of("mni152")
+    for grid in (coarse, GRID, coarse):
+        anew = resample(smoothed(template, min(grid.spacing)), template.grid, grid)
+        first = template_on(grid)
+        np.testing.assert_array_equal(first, anew)
+        first[:] = -1  # a caller's own copy
+        np.testing.assert_array_equal(template_on(grid), anew)

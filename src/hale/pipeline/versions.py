@@ -19,9 +19,14 @@ def versions() -> dict[str, Any]:
         "hale": hale.__version__,
         "commit": commit(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": dict(_libraries()),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@cache
+def _libraries() -> tuple[tuple[str, str], ...]:
+    return tuple((name, version(name)) for name in LIBRARIES)
 
 
 @cache

@@ -1,6 +1,6 @@
 """The template that a recipe names: the built-in MNI152, or any brain-extracted image."""
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -59,5 +59,12 @@ def middle_of(template: Volume) -> np.ndarray:
 
 def template_on(grid: Grid, where: str = MNI152) -> Map:
     """Return the template on the model grid."""
-    template = template_of(where)
-    return resample(smoothed(template, min(grid.spacing)), template.grid, grid)
+    return resample(_smooth(where, min(grid.spacing)), template_of(where).grid, grid)
+
+
+@lru_cache(maxsize=2)
+def _smooth(where: str, spacing_mm: float) -> Map:
+    """Return a template low-passed for a spacing, read-only; scans of a cohort share it."""
+    values = smoothed(template_of(where), spacing_mm)
+    values.setflags(write=False)
+    return values
