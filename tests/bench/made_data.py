@@ -70,7 +70,7 @@ def suite_of(**changes: Any) -> Suite:
         "name": "made",
         "title": "Made",
         "healthy": "healthy",
-        "draws": 200,
+        "draws": 100,
         "cohorts": [
             {
                 "name": "healthy",

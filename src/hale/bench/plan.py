@@ -179,8 +179,8 @@ def described(
             if job.recipe is None:
                 cost, left = "maps are given", 0
             elif each is not None or left == 0:
-                cost = f"about {_minutes((each or 0) * left)}"
-                seconds += (each or 0) * left
+                cost = f"about {_minutes((each or 0.0) * left)}"
+                seconds += (each or 0.0) * left
             else:
                 unknown += left
             lines.append(f"  {cohort.name}: {total} scans, {done} scored already; {cost}")
