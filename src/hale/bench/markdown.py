@@ -148,7 +148,8 @@ def _against(row: Json, cohort: Json, baseline: str) -> str:
         return NOTHING
     told = row["against"][baseline]
     mark = f"{MARKS[verdict]} " if verdict in MARKS else ""
-    said = f"{signed(told['difference'])} ({span(told)}), p = {short(told['p_holm'])}"
+    tested = f" ({span(told)}), p = {short(told['p_holm'])}" if span(told) else ", not tested"
+    said = f"{signed(told['difference'])}{tested}"
     return f"{mark}{VERDICTS[verdict]} {_safe(baseline)}: {said}"
 
 

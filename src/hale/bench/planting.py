@@ -6,6 +6,7 @@ shape and place.
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,7 @@ from hale.data.cohort import Entry
 from hale.data.lesions import LesionSpec, plant
 from hale.data.lesions.solid import masks_at
 from hale.io.cache import Cache, key_of
-from hale.io.nifti import file_hash, write_volume
+from hale.io.nifti import WRITING, file_hash, write_volume
 from hale.pipeline.prepare import Progress, read_entry, silent
 from hale.pipeline.workers import Crew, Failure
 from hale.prep.chain import prepare, space_of
@@ -211,6 +212,8 @@ def _write(case: Entry, raw: RawScan, spot: Spot, planter: Planter, key: str, ca
     folder = case.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LESION).unlink(missing_ok=True)
+    for cut_short in folder.glob(f"{WRITING}*"):
+        shutil.rmtree(cut_short)
     write_volume(case.path, image.astype(np.float32), stored)
     write_volume(case.lesion, mask.astype(np.uint8), stored)
     if case.brain is not None:

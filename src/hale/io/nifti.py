@@ -38,6 +38,8 @@ from hale.io.picture import (
 )
 
 SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img", ".mgz", ".mgh")
+WRITING = ".writing-"
+"""Begins the name of a folder of what is being written; one that stays was cut short."""
 HEADER_BYTES = 348
 """Of NIfTI-1; every format's header is as long."""
 RAS = axcodes2ornt(("R", "A", "S"))
@@ -129,7 +131,7 @@ def write_volume(path: Path, values: np.ndarray, stored: Stored) -> None:
     image.set_sform(stored.affine, stored.sform_code)
     image.set_qform(stored.affine if stored.qform is None else stored.qform, stored.qform_code)
     image.header.set_xyzt_units("mm")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=WRITING) as folder:
         part = Path(folder) / path.name
         nib.save(image, part)
         part.replace(path)
