@@ -154,3 +154,13 @@ def test_undefined_is_a_dash(board, tmp_path):
     (row,) = tables(sections["SOOP, odd subjects"])[0][1:]
     assert row[2] == row[3] == "–"
     assert row[5:12] == ["–"] * 7
+
+
+def test_each_method_stands_against_each(sections):
+    odd = sections["SOOP, odd subjects"]
+    assert "### Each method against each" in odd
+    (line,) = [
+        line for line in odd.splitlines() if line.startswith("| Voxel-wise atlas (atlas) | atlas ")
+    ]
+    assert line.split("|")[2:4] == [" atlas (+0.100) ", " asymmetry (−0.200) "]
+    assert "### Each method against each" not in sections["TCGA, two gliomas"]

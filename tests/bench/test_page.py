@@ -378,3 +378,11 @@ def test_a_scan_is_at_the_same_height_in_every_row(board):
 
 def test_two_dozen_methods_look_different():
     assert len({look(place) for place in range(24)}) == 24
+
+
+def test_a_card_says_which_other_methods_the_test_tells_apart(sections):
+    text = sections["odd"].text
+    assert "Against each other method" in text
+    assert "atlas (+0.100)" in text
+    assert "asymmetry (−0.200)" in text
+    assert "Against each other method" not in sections["two"].text  # too few people
