@@ -11,7 +11,7 @@ import pytest
 
 from hale.bench.board import board_of
 from hale.bench.phantom import data_of, make_phantoms
-from hale.bench.run import as_it_is, run
+from hale.bench.run import as_it_is, refuse_place, run
 from hale.bench.suite import Suite
 from hale.bench.suite_file import build_suite
 from hale.core.errors import Refused
@@ -152,6 +152,11 @@ def test_a_suite_is_written_whole_or_not_at_all(copied, options, monkeypatch):
     with pytest.raises(Refused, match="No space left"):
         run(replace(whole_suite(), title="Another"), copied, options)
     assert copied.suite.read_text(encoding="utf-8") == before
+    copied.suite.unlink()  # killed as it was first written: nothing else is there
+    for path in list(copied.out.iterdir()):
+        if path != copied.suite_part:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    refuse_place(whole_suite(), copied)
 
 
 def test_phantoms_of_other_settings_are_made_anew_and_nothing_else_is_taken_away(tmp_path):

@@ -45,6 +45,11 @@ class Place:
         return self.out / SUITE
 
     @property
+    def suite_part(self) -> Path:
+        """Return that file while it is being written."""
+        return self.out / f".{SUITE}.part"
+
+    @property
     def board(self) -> Path:
         """Return the folder of the leaderboard."""
         return self.out / BOARD

@@ -91,7 +91,8 @@ def refuse_place(suite: Suite, place: Place) -> None:
         if folder is not None and not folder.is_dir():
             raise Refused(f"{option} {folder}", "is not a folder", "correct it, or leave it out")
     try:
-        there = [path for path in place.out.glob("*") if path.name != PHANTOMS]
+        ours = (place.out / PHANTOMS, place.suite_part)
+        there = [path for path in place.out.glob("*") if path not in ours]
         if there and not place.suite.is_file():
             why = "is not empty, and holds no benchmark to go on with"
             raise Refused(str(place.out), why, "give another --out")
@@ -113,9 +114,8 @@ def claim(suite: Suite, place: Place) -> None:
     """
     try:
         place.out.mkdir(parents=True, exist_ok=True)
-        part = place.suite.with_name(f".{place.suite.name}.part")
-        part.write_text(tomli_w.dumps(suite.resolved()), encoding="utf-8")
-        part.replace(place.suite)
+        place.suite_part.write_text(tomli_w.dumps(suite.resolved()), encoding="utf-8")
+        place.suite_part.replace(place.suite)
     except OSError as error:
         why = f"cannot be written ({error.strerror or error})"
         raise Refused(str(place.out), why, "give another --out") from None
