@@ -16,6 +16,7 @@ from hale.bench.suite import Suite
 from hale.bench.suite_file import build_suite
 from hale.core.errors import Refused
 from hale.data.references import read_map
+from hale.io.model import read_about
 from hale.pipeline.job import Options
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -128,7 +129,9 @@ def test_maps_of_a_run_that_is_refused_are_left_out_with_the_reason(copied, opti
     (lost,) = found["failed"]
     assert lost["id"] == "dae.s0.f0"
     assert "was fitted with another [calibration]" in lost["reason"]
-    assert not any(case["id"] == "dae.s0.f0" for case in found["cases"])
+    fitted = copied.out / "models/dae.s0.f0"
+    assert read_about(fitted)[1] not in found["card"]["model_sha256"]
+    assert "z0 = 1.5" in found["card"]["recipe"]
 
 
 def test_lesions_planted_with_another_seed_are_not_of_the_cohort(copied, options):

@@ -125,20 +125,20 @@ def _absence(entrant: Entrant, cohort: Cohort, jobs: Sequence[Job], outcome: Out
 def _tested(
     entrant: Entrant, cohort: Cohort, jobs: Sequence[Job], outcome: Outcome, options: Options
 ) -> Tested:
-    runs, failed = list[Sequence[Measured]](), list[Failure]()
+    kept, runs, failed = list[Job](), list[Sequence[Measured]](), list[Failure]()
     for job in jobs:
         why = outcome.reasons(job.run, cohort.name)
         if ALL in why:  # and whatever scans have maps nevertheless
             failed.append(Failure(id=str(job.run), reason=why[ALL].reason))
         if str(job.run) in outcome.broken:
-            runs.append(())
             continue
         entries, baseline = entries_for(job, cohort, outcome), _baseline_maps(cohort, outcome)
         cases, lost = measured(job, cohort, entries, outcome.place, options, baseline=baseline)
+        kept.append(job)
         runs.append(cases)
         if ALL not in why:
             failed += [why.get(one.id, one) for one in lost]
-    return Tested(entrant=entrant, cohort=cohort, jobs=jobs, runs=runs, failed=tuple(failed))
+    return Tested(entrant=entrant, cohort=cohort, jobs=kept, runs=runs, failed=tuple(failed))
 
 
 def _baseline_maps(cohort: Cohort, outcome: Outcome) -> Path:

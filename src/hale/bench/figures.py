@@ -50,8 +50,8 @@ def figures_of(one: Tested, healthy: Tested | None, outcome: Outcome) -> Json:
     figures |= {**_free_response(one, beside, outcome), **_rebuilt(healthy, outcome)}
     for kind, ending in (("map", ""), ("own", "_own")):
         if one.everything and all(kind in case.tallies for case in one.everything):
-            for name, statistic in POOLED.items():
-                figures[f"{name}{ending}_pooled"] = _pooled(statistic, one, kind, outcome)
+            for name, figure in _pooled(one, kind, outcome).items():
+                figures[f"{name}{ending}_pooled"] = figure
     return figures
 
 
@@ -106,21 +106,27 @@ def _own(one: Tested, outcome: Outcome) -> dict[str, Json]:
     }
 
 
-def _pooled(
-    statistic: Callable[[np.ndarray, np.ndarray], float], one: Tested, kind: str, outcome: Outcome
-) -> Json:
-    """Return a figure of the voxels of all cases as if of one, the mean over runs."""
-    runs = one.by_run
+def _pooled(one: Tested, kind: str, outcome: Outcome) -> dict[str, Json]:
+    """Return the figures of the voxels of all cases as if of one, means over runs."""
+    runs, suite = one.by_run, outcome.suite
     counts = {
         key: tally.dense([case.tallies[kind] for case in cases]) for key, cases in runs.items()
     }
-    values = {key: statistic(told, np.arange(len(told))) for key, told in counts.items()}
-    resampled = [partial(statistic, tally.grouped(told)) for told in counts.values()]
-    mean = mean_statistic(resampled, list(map(len, runs.values())))
-    suite = outcome.suite
-    interval = bootstrap(mean, one.patients, draws=min(suite.draws, 1000), seed=suite.seed)
-    interval = replace(interval, value=mean_of(list(values.values())))
-    return figure_of(interval, n=len({case.row.id for case in one.everything}), runs=values)
+    grouped = [tally.grouped(told) for told in counts.values()]
+    n = len({case.row.id for case in one.everything})
+    figures = {}
+    for name, statistic in POOLED.items():
+        values = {key: statistic(told, np.arange(len(told))) for key, told in counts.items()}
+        resampled = [partial(statistic, told) for told in grouped]
+        interval = bootstrap(
+            mean_statistic(resampled, list(map(len, runs.values()))),
+            one.patients,
+            draws=min(suite.draws, 1000),
+            seed=suite.seed,
+        )
+        interval = replace(interval, value=mean_of(list(values.values())))
+        figures[name] = figure_of(interval, n=n, runs=values)
+    return figures
 
 
 def _free_response(one: Tested, beside: Tested | None, outcome: Outcome) -> Json:

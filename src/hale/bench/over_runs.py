@@ -30,6 +30,7 @@ class Tested:
     entrant: Entrant
     cohort: Cohort
     jobs: Sequence[Job]
+    """Those that have a model of this suite, or need none."""
     runs: Sequence[Sequence[Measured]]
     """Of each job, one per case."""
     failed: Sequence[Failure]
@@ -51,9 +52,15 @@ class Tested:
         return [one.row.patient for one in self.everything]
 
     @property
+    def first(self) -> tuple[Job, Sequence[Measured]]:
+        """Return the first run that has cases, and these; the very first if none has."""
+        pairs = list(zip(self.jobs, self.runs, strict=True))
+        return next((pair for pair in pairs if pair[1]), pairs[0])
+
+    @property
     def first_run(self) -> Sequence[Measured]:
-        """Return the cases of the first run that has any."""
-        return next((cases for cases in self.runs if cases), ())
+        """Return the cases of that run."""
+        return self.first[1]
 
 
 def figure_of(

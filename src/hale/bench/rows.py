@@ -56,6 +56,7 @@ def row_of(one: Tested, tested: Mapping[str, Tested], outcome: Outcome) -> Json:
     chosen_on = tested.get(cohort.validation)
     points = points_of(one.runs, None if chosen_on is None else chosen_on.runs)
     entries: Sequence[Entry] = outcome.cases[cohort.name]
+    job, seen = one.first
     return {
         "method": entrant.name,
         "title": entrant.title or entrant.name,
@@ -76,7 +77,7 @@ def row_of(one: Tested, tested: Mapping[str, Tested], outcome: Outcome) -> Json:
         "by_size": {} if cohort.kind is Kind.HEALTHY else _by_size(one, outcome),
         "cases": _cases(one),
         "curves": _curves(one, healthy),
-        "pictures": write_scenes(one.first_run, one.jobs[0], cohort, outcome),
+        "pictures": write_scenes(seen, job, cohort, outcome),
         "failed": [asdict(failure) for failure in one.failed],
         "card": card_of(one.jobs, cohort, entries, one.everything),
     }
@@ -97,8 +98,7 @@ def _false_alarms(healthy: Tested | None, outcome: Outcome) -> Json | None:
     """Return how many healthy test scans were flagged, and how many chance explains."""
     if healthy is None or healthy.cohort.kind is not Kind.HEALTHY:
         return None
-    pairs = zip(healthy.jobs, healthy.runs, strict=True)
-    job, cases = next(((job, cases) for job, cases in pairs if cases), (healthy.jobs[0], ()))
+    job, cases = healthy.first
     flagged = [case.row.flagged for case in cases]
     if job.model is None or not cases or any(map(math.isnan, flagged)):
         return None
@@ -170,7 +170,7 @@ def _cases(one: Tested) -> list[Json]:
         by_id.setdefault(case.row.id, []).append(told)
     return [
         {
-            name: value if isinstance(value, str) else mean_of([one[name] for one in some])
+            name: value if isinstance(value, str) else mean_of([told[name] for told in some])
             for name, value in some[0].items()
         }
         for some in by_id.values()

@@ -73,9 +73,8 @@ class Row:
     auroc: float
     auroc_grid: float
     best_dice_oracle: float
-    """At the best threshold for this very scan."""
+    """At the best threshold for this very scan, as the next three."""
     precision_oracle: float
-    """At that threshold; so too the next two."""
     recall_oracle: float
     specificity_oracle: float
     dice_at_alpha: float
